@@ -1,0 +1,56 @@
+# `make audit` sets up and runs the main job; `make test` sets up and runs the tests; `make ci` is what CI runs.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.PHONY: help audit test slow browser lint types docs bench format ci clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade pip
+	$(BIN)/python -m pip install --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/.ready
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+audit: $(VENV)/.ready  ## train two small networks, measure them, write the report (options in ARGS="...")
+	$(BIN)/pindown audit $(ARGS)
+
+test: $(VENV)/.ready-dev  ## the tests that take minutes in all
+	$(PYTEST) -n 2
+
+slow: $(VENV)/.ready-dev  ## the tests that take minutes each
+	$(PYTEST) -n 2 -m slow
+
+browser: $(VENV)/.ready-dev  ## the report in a real browser; needs chromium
+	$(PYTEST) -m browser
+
+lint: $(VENV)/.ready-dev  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev  ## pyright, strict on the package
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.ready-dev  ## the guide and the reference, into site/
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.ready-dev  ## what the benchmarks need
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[bench]'
+
+format: $(VENV)/.ready-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ci: lint types docs test browser slow  ## everything, as CI runs it
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,95 @@
+"""``my_module.py:make_subject``: load a user's module and call the function in it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pindown.errors import InputError, PindownError
+
+if TYPE_CHECKING:
+    from pindown.network.subject import Subject
+
+__all__ = ["DEFAULT_FUNCTION", "load_subject", "split_target"]
+
+DEFAULT_FUNCTION = "make_subject"
+
+
+def split_target(target: str) -> tuple[Path, str]:
+    """Path and function of a target; the function is ``make_subject`` where none is named.
+
+    >>> [str(part) for part in split_target("models/small.py:build")]
+    ['models/small.py', 'build']
+    >>> split_target("small.py")[1]
+    'make_subject'
+    """
+    path, colon, function = target.rpartition(":")
+    if not colon or not function.isidentifier():
+        return Path(target), DEFAULT_FUNCTION
+    return Path(path), function
+
+
+def load_subject(target: str) -> Subject:
+    """Import the module that ``target`` names, call its function, and hand back the subject that it makes.
+
+    Raises:
+        InputError: where there is no such file or function, where either raises (the place is told), or where what
+            comes back is no ``Subject``.
+    """
+    from pindown.network.subject import Subject
+
+    path, function = split_target(target)
+    if not path.is_file():
+        raise InputError(f"no file at {path}", "a Python file, as in my_module.py:make_subject", "check the path")
+    module = _import(path)
+    make = getattr(module, function, None)
+    if not callable(make):
+        names = sorted(n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == path.stem)
+        raise InputError(
+            f"{path} has no function {function!r}",
+            "a function without arguments that returns a pindown.Subject",
+            f"functions found: {', '.join(names) or 'none'}",
+        )
+    try:
+        subject = make()
+    except PindownError:
+        raise
+    except Exception as error:
+        raise _raised(f"{function}() in {path}", path, error) from error
+    if not isinstance(subject, Subject):
+        raise InputError(f"{function}() in {path} returned {type(subject).__name__}", "a pindown.Subject")
+    return subject
+
+
+def _import(path: Path) -> ModuleType:
+    """Import a file under its own name, with its folder on the path so that it finds its neighbours."""
+    if path.stem in sys.modules:
+        raise InputError(f"a module named {path.stem!r} is loaded already", "a name of its own", f"rename {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be imported", "a Python file whose name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules[path.stem] = module  # worker processes find it by this name
+    try:
+        spec.loader.exec_module(module)
+    except PindownError:
+        raise
+    except Exception as error:
+        raise _raised(f"importing {path}", path, error) from error
+    return module
+
+
+def _raised(what: str, path: Path, error: Exception) -> InputError:
+    """The user's own error in one sentence, with the last line of their file that led to it."""
+    if isinstance(error, SyntaxError):
+        line = error.lineno
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == path.resolve()]
+        line = frames[-1].lineno if frames else None
+    place = f" at line {line}" if line else ""
+    return InputError(f"{what} raised {type(error).__name__}{place}: {error}")

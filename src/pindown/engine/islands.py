@@ -1,0 +1,488 @@
+"""One independent run, from the prior to a small record, and many of them side by side."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pindown.engine.checkpoint import Checkpoint
+from pindown.engine.ladder import Ladder
+from pindown.engine.objective import Loss, Objective
+from pindown.engine.polish import Polish
+from pindown.engine.reweight import Weighted, free_energies, thermodynamic_integral, weigh
+from pindown.engine.scout import Pilot, run_levels
+from pindown.engine.settings import Settings
+from pindown.engine.warmup import warm_up
+from pindown.estimate import Status, bits
+from pindown.rng import torch_generator
+from pindown.spaces.base import Space
+
+__all__ = ["Island", "Task", "run_island", "run_islands"]
+
+Array = NDArray[np.float64]
+_CURVE_POINTS = 1024
+_BLOCKS = 8
+_LADDER_SHARE = 0.3
+_SNAPSHOTS = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that one run depends on.
+
+    Attributes:
+        space, loss, tolerance, seed, settings, device: as in :func:`pindown.measure`, settings resolved.
+        index: number of the run.
+        engine: ``"ladder"`` or ``"splitting"``.
+        pilot: the frozen levels, for splitting.
+        known: known solutions in held coordinates, or None.
+        budget: most loss evaluations of this run, or None.
+        folder, mark: where and under which fingerprint to checkpoint, or None.
+        progress_file: a float64 array file in which this run writes the share that is done, or None.
+    """
+
+    space: Space
+    loss: Loss
+    tolerance: float
+    seed: int
+    settings: Settings
+    index: int
+    engine: str
+    device: str = "cpu"
+    pilot: Pilot | None = None
+    known: Tensor | None = None
+    budget: int | None = None
+    folder: str | None = None
+    mark: str = ""
+    progress_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Island:
+    """What one run found.
+
+    Attributes:
+        index: number of the run.
+        status: how it ended.
+        loss, log_volume: the curve, losses increasing, ``ln P(L ≤ loss)``.
+        reach: lowest loss at which the curve rests on at least ten effective samples; +inf if none.
+        lambda_loss, lambda_value: loss at which each stage sits and the learning coefficient there.
+        drift: second minus first half of the run, bits.
+        within: the run's own standard error, bits, from its blocks.
+        lowest: lowest loss seen.
+        points, point_loss, point_log_weight, ancestor: stored points with their weights under the prior.
+        warm_loss, cold_loss, warm_log_volume: the run's two-sided check, or empty and NaN.
+        stage_beta: inverse temperatures of the stages, 1 to K.
+        evaluations, gradient_evaluations, non_finite, seconds: cost.
+        diagnostics: plain values.
+    """
+
+    index: int
+    status: Status
+    loss: Array
+    log_volume: Array
+    reach: float
+    lambda_loss: Array
+    lambda_value: Array
+    drift: float
+    within: float
+    lowest: float
+    points: Tensor
+    point_loss: Array
+    point_log_weight: Array
+    ancestor: Array
+    warm_loss: Array
+    cold_loss: Array
+    warm_log_volume: float
+    stage_beta: Array
+    evaluations: int
+    gradient_evaluations: int
+    non_finite: int
+    seconds: float
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def log_volume_at(self, t: float) -> float:
+        """``ln P(L ≤ t)``, linear between the curve's points; −inf below the lowest."""
+        if self.loss.size == 0 or t < self.loss[0]:
+            return -math.inf
+        if t >= self.loss[-1]:
+            return float(self.log_volume[-1])
+        i = int(np.searchsorted(self.loss, t, side="right")) - 1
+        return float(self.log_volume[i])
+
+    def to_state(self) -> dict[str, Any]:
+        """The record as tensors and plain values."""
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            out[f.name] = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+        return out | {"status": self.status.value}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Island:
+        """Read back what :meth:`to_state` made."""
+        values = {k: v.numpy() if isinstance(v, Tensor) and k != "points" else v for k, v in state.items()}
+        return cls(**(values | {"status": Status(state["status"])}))
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_island(task: Task, report: Callable[[float], None] | None = None) -> Island:
+    """One run: a function of its task and nothing else."""
+    if report is None and task.progress_file is not None:
+        shares = np.memmap(task.progress_file, dtype=np.float64, mode="r+")
+
+        def report(share: float) -> None:
+            shares[task.index] = share
+
+    with _threads(task.settings.threads):
+        if task.engine == "splitting":
+            return _splitting_island(task, report)
+        return _LadderIsland(task, report).run()
+
+
+class _LadderIsland:
+    """Ladder, polish and the warm-up of one run, resumable between any two stages or sweeps."""
+
+    def __init__(self, task: Task, report: Callable[[float], None] | None) -> None:
+        self.task, self.settings = task, task.settings
+        self.report = report or (lambda share: None)
+        self.objective = Objective(task.space, task.loss, task.device)
+        self.rng = torch_generator(task.seed, task.index, device=task.device)
+        self.ladder = Ladder(self.objective, task.tolerance, self.rng, self.settings)
+        self.polish: Polish | None = None
+        self.block = 0
+        self.began = time.perf_counter()
+        self.spent = 0.0
+        self.checkpoint = None
+        if task.folder is not None:
+            self.checkpoint = Checkpoint(task.folder, f"run-{task.index:03d}", task.mark)
+
+    def run(self) -> Island:
+        saved = self.checkpoint.load() if self.checkpoint else None
+        if saved is not None:
+            if saved["island"] is not None and saved["sweeps"] >= self.settings.sweeps:
+                return Island.from_state(saved["island"])
+            self._restore(saved)
+        else:
+            self.ladder.start()
+        status = self._descend()
+        if not self.ladder.rungs and self.polish is None:
+            return self._nothing(status)
+        if self.polish is None:
+            self.polish = Polish.from_ladder(self.ladder)
+        status = self._equilibrate(status)
+        island = self._record(status)
+        if self.checkpoint:
+            self._save(island)
+        return island
+
+    def _descend(self) -> Status:
+        most = None if self.task.budget is None else 0.4 * self.task.budget
+        while self.ladder.status is None:
+            self._save(None)
+            if len(self.ladder.rungs) >= self.settings.stages:
+                return Status.EXTINCT
+            if most is not None and self.objective.evaluations >= most:
+                return Status.BUDGET_SPENT
+            self.ladder.advance()
+            stages = len(self.ladder.rungs)
+            self.report(_LADDER_SHARE * stages / (stages + 40.0))
+        return self.ladder.status
+
+    def _equilibrate(self, status: Status) -> Status:
+        """Sweeps until the free energies stop drifting: burn-in, then blocks that double."""
+        polish, settings = self.polish, self.settings
+        assert polish is not None
+        while True:
+            length = settings.sweeps * 2**self.block
+            total = settings.burn_in + settings.sweeps
+            while polish.sweeps < settings.burn_in or len(polish.losses) < length:
+                burning = polish.sweeps < settings.burn_in
+                polish.sweep(adapt=burning)
+                if burning:
+                    polish.forget()
+                elif len(polish.losses) % max(1, length // _SNAPSHOTS) == 0:
+                    polish.keep(settings.keep_bytes // _SNAPSHOTS)
+                done = min(1.0, polish.sweeps / total) if self.block == 0 else len(polish.losses) / length
+                self.report(_LADDER_SHARE + (0.97 - _LADDER_SHARE) * done)
+                self._save(None)
+                if self.task.budget is not None and self.objective.evaluations >= self.task.budget:
+                    if len(polish.losses) >= _BLOCKS:
+                        return Status.BUDGET_SPENT
+            _, h = polish.recorded()
+            drift, error = _drift(h, polish.beta.cpu().numpy())
+            if abs(drift) <= 4.0 * error or self.block >= settings.doublings:
+                return status
+            self.block += 1
+            polish.forget()
+
+    def _record(self, status: Status) -> Island:
+        polish, task = self.polish, self.task
+        assert polish is not None
+        loss, h = polish.recorded()
+        beta = polish.beta.cpu().numpy()
+        f, solved = free_energies(h, beta)
+        weighted = weigh(loss, h, beta, f)
+        drift, within = _drift(h, beta)
+        curve_loss, curve_volume = _compress(weighted)
+        slope = polish.warp.value_and_slope(torch.as_tensor(loss, device=polish.beta.device))[1].cpu().numpy()
+        inner = loss[:, 1:]
+        positive = (inner > 0).all((0, 2))  # a power of the loss has a meaning only there
+        lambda_value = (beta[None, 1:, None] * slope[:, 1:] * inner).mean((0, 2))[positive]
+        lambda_loss = np.exp(np.log(inner[:, positive]).mean((0, 2)))
+        points, point_loss, origin = _stored(polish)
+        warm = np.empty(0), math.nan
+        if task.known is not None:
+            warm = warm_up(polish, task.known.to(polish.chains.z), self.settings.warm_moves, task.tolerance)
+        reach = _reach(weighted)
+        if status is Status.REACHED and not (solved and reach <= task.tolerance):
+            status = Status.NOT_CONVERGED
+        self.report(1.0)
+        return Island(
+            index=task.index,
+            status=status,
+            loss=curve_loss,
+            log_volume=curve_volume,
+            reach=reach,
+            lambda_loss=lambda_loss,
+            lambda_value=lambda_value,
+            drift=bits(drift),
+            within=bits(within),
+            lowest=min(self.ladder.lowest, float(weighted.loss[0])),
+            points=self.objective.points(points).detach(),
+            point_loss=point_loss,
+            point_log_weight=_weights_at(weighted, point_loss),
+            ancestor=origin,
+            warm_loss=warm[0],
+            cold_loss=inner.mean((0, 2)),
+            warm_log_volume=warm[1],
+            stage_beta=beta[1:],
+            evaluations=self.objective.evaluations,
+            gradient_evaluations=self.objective.gradient_evaluations,
+            non_finite=self.objective.non_finite,
+            seconds=self.spent + time.perf_counter() - self.began,
+            diagnostics={
+                "ladder_stages": len(self.ladder.rungs),
+                "stages": len(beta) - 1,
+                "chains": polish.chains.z.shape[1],
+                "sweeps": polish.sweeps,
+                "recorded_sweeps": len(polish.losses),
+                "doublings": self.block,
+                "acceptance": float(polish.rates.mean()),
+                "lowest_acceptance": float(polish.rates.min()),
+                "swap_acceptance": float(polish.swaps.mean()),
+                "lowest_swap_acceptance": float(polish.swaps.min()),
+                "mean_leapfrog_steps": float(polish.sizes.leaps.double().mean()),
+                "equations_solved": solved,
+            },
+        )
+
+    def _nothing(self, status: Status) -> Island:
+        empty = np.empty(0)
+        task = self.task
+        return Island(
+            task.index, status, empty, empty, math.inf, empty, empty, 0.0, math.nan, self.ladder.lowest,
+            torch.empty(0, task.space.dim), empty, empty, empty, empty, empty, math.nan, empty,
+            self.objective.evaluations, self.objective.gradient_evaluations, self.objective.non_finite,
+            self.spent + time.perf_counter() - self.began,
+        )  # fmt: skip
+
+    def _save(self, island: Island | None) -> None:
+        if self.checkpoint is None:
+            return
+        polish = self.polish
+        self.checkpoint.save(
+            {
+                "ladder": self.ladder.state(),
+                "polish": None if polish is None else polish.state(),
+                "rng": self.rng.get_state(),
+                "block": self.block,
+                "counts": (
+                    self.objective.evaluations,
+                    self.objective.gradient_evaluations,
+                    self.objective.non_finite,
+                ),
+                "spent": self.spent + time.perf_counter() - self.began,
+                "sweeps": self.settings.sweeps,
+                "island": None if island is None else island.to_state(),
+            },
+            final=island is not None,
+        )
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.ladder.restore(saved["ladder"])
+        self.rng.set_state(saved["rng"])
+        if saved["polish"] is not None:
+            self.polish = Polish.from_state(self.objective, self.rng, saved["polish"])
+        self.block, self.spent = saved["block"], saved["spent"]
+        o = self.objective
+        o.evaluations, o.gradient_evaluations, o.non_finite = saved["counts"]
+
+
+def _splitting_island(task: Task, report: Callable[[float], None] | None) -> Island:
+    """One run through frozen levels as a record."""
+    checkpoint = None
+    if task.folder is not None:
+        checkpoint = Checkpoint(task.folder, f"run-{task.index:03d}", task.mark)
+        saved = checkpoint.load()
+        if saved is not None:
+            return Island.from_state(saved["island"])
+    assert task.pilot is not None
+    began = time.perf_counter()
+    objective = Objective(task.space, task.loss, task.device)
+    rng = torch_generator(task.seed, task.index, device=task.device)
+    n = task.settings.splitting_particles
+    run = run_levels(objective, task.tolerance, task.pilot.levels, n, rng, report)
+    status = task.pilot.status
+    if status is Status.REACHED and not run.reached:
+        status = Status.EXTINCT
+    # ln of an unbiased estimate is low by half its variance; the binomial part of it is known.
+    volume = run.log_volume - 0.5 * run.log_variance * run.log_volume / min(run.log_volume[0], -1e-300)
+    empty = np.empty(0)
+    count = len(run.point_loss)
+    island = Island(
+        task.index, status, run.loss, volume, float(run.loss[0]) if run.loss.size else math.inf,
+        *_local_slopes(run.loss, volume), 0.0, bits(math.sqrt(run.log_variance)), run.lowest,
+        objective.points(run.points).detach(), run.point_loss, np.zeros(count), run.ancestor,
+        empty, empty, math.nan, empty, objective.evaluations, 0, objective.non_finite, time.perf_counter() - began,
+        {"levels": len(task.pilot.levels), "particles": n, "ancestors": len(np.unique(run.ancestor))},
+    )  # fmt: skip
+    if checkpoint is not None:
+        checkpoint.save({"island": island.to_state()}, final=True)
+    return island
+
+
+def run_islands(
+    tasks: list[Task], jobs: int | None, progress: Callable[[float, str], None] | None, scratch: Path | None
+) -> list[Island]:
+    """All runs, one after the other or through joblib, in the order of the tasks.
+
+    Args:
+        tasks: the runs.
+        jobs: processes; 1 stays in this one, None takes joblib's configured default.
+        progress: called with the share done of all runs.
+        scratch: folder for the file through which worker processes tell their progress.
+    """
+    if jobs == 1:
+        out = []
+        for i, task in enumerate(tasks):
+            report = None
+            if progress is not None:
+                call = progress
+
+                def report(share: float, i: int = i) -> None:
+                    call((i + share) / len(tasks), f"run {i + 1} of {len(tasks)}")
+
+            out.append(run_island(task, report))
+        return out
+    watch = None
+    if progress is not None and scratch is not None:
+        path = scratch / "progress.f64"
+        np.zeros(max(t.index for t in tasks) + 1).tofile(path)
+        tasks = [replace(t, progress_file=str(path)) for t in tasks]
+        watch = _Watch(path, [t.index for t in tasks], progress)
+    try:
+        results = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run_island)(t) for t in tasks)
+        return list(results)
+    finally:
+        if watch is not None:
+            watch.stop()
+
+
+class _Watch:
+    """A thread that reads the runs' progress file and passes it on."""
+
+    def __init__(self, path: Path, indices: list[int], progress: Callable[[float, str], None]) -> None:
+        self._shares = np.memmap(path, dtype=np.float64, mode="r")
+        self._indices, self._progress = indices, progress
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread.start()
+
+    def _loop(self) -> None:
+        while not self._over.wait(0.2):
+            shares = self._shares[self._indices]
+            done = int((shares >= 1.0).sum())
+            self._progress(float(shares.mean()), f"{done} of {len(shares)} runs done")
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _drift(h: Array, beta: Array) -> tuple[float, float]:
+    """Second minus first half of the deepest free energy, and the standard error of the whole, nats."""
+    blocks = [thermodynamic_integral(part, beta)[-1] for part in np.array_split(h, _BLOCKS)]
+    half = _BLOCKS // 2
+    drift = float(np.mean(blocks[half:]) - np.mean(blocks[:half]))
+    # Within each half only, so that the drift itself does not enlarge its own yardstick.
+    spread = 0.5 * (np.var(blocks[:half], ddof=1) + np.var(blocks[half:], ddof=1))
+    return drift, float(math.sqrt(spread / _BLOCKS))
+
+
+def _compress(w: Weighted) -> tuple[Array, Array]:
+    """At most about a thousand points of the curve, evenly spaced in depth."""
+    distinct = np.append(np.flatnonzero(np.diff(w.loss)), w.loss.size - 1)
+    loss, volume = w.loss[distinct], w.log_volume[distinct]
+    finite = np.isfinite(volume) & np.isfinite(loss)
+    loss, volume = loss[finite], volume[finite]
+    if loss.size > _CURVE_POINTS:
+        target = np.linspace(volume[0], volume[-1], _CURVE_POINTS)
+        pick = np.unique(np.searchsorted(volume, target).clip(0, loss.size - 1))
+        loss, volume = loss[pick], volume[pick]
+    return loss, volume
+
+
+def _reach(w: Weighted) -> float:
+    """The lowest loss below which at least ten effective samples lie."""
+    lw = w.log_weight
+    size = np.exp(2.0 * np.logaddexp.accumulate(lw) - np.logaddexp.accumulate(2.0 * lw))
+    enough = np.flatnonzero(size >= 10.0)
+    return float(w.loss[enough[0]]) if enough.size else math.inf
+
+
+def _weights_at(w: Weighted, loss: Array) -> Array:
+    """Weights of stored points, each that of the recorded sample with the same loss."""
+    return w.log_weight[np.searchsorted(w.loss, loss).clip(0, w.loss.size - 1)]
+
+
+def _stored(polish: Polish) -> tuple[Tensor, Array, NDArray[np.int64]]:
+    if not polish.snapshots:
+        polish.keep(2**27)
+    z, loss, origin = zip(*polish.snapshots, strict=True)
+    return torch.cat(z), np.concatenate(loss), np.concatenate(origin)
+
+
+def _local_slopes(loss: Array, volume: Array) -> tuple[Array, Array]:
+    """``d ln V / d ln t`` by least squares over windows of 1.5 nats of depth, at positive losses."""
+    positive = loss > 0
+    x, y = np.log(loss[positive]), volume[positive]
+    at, value = [], []
+    for i in np.unique(np.linspace(0, max(0, x.size - 1), 64).astype(int)) if x.size else []:
+        inside = slice(i, int(np.searchsorted(y, y[i] + 1.5, side="right")))
+        if x[inside].size >= 5 and np.ptp(x[inside]) > 0:
+            at.append(float(np.exp(x[i])))
+            value.append(float(np.polyfit(x[inside], y[inside], 1)[0]))
+    return np.asarray(at), np.asarray(value)
+

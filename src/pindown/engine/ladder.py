@@ -1,0 +1,280 @@
+r"""From the prior down to the tolerance: tempered sequential Monte Carlo on a warp that is learnt on the way.
+
+Particles go through a sequence of tempered densities :math:`e^{-|z|^2/2 - \beta h(L(z))}` by reweighting,
+resampling and Hamiltonian moves (Del Moral, Doucet and Jasra 2006, Sequential Monte Carlo samplers). The
+particles of one stage also measure the depth :math:`S(\ell) = -\ln P(L \le \ell)` a little below where they
+stand, and that piece of curve extends the warp on which the next stage is tempered; only ranks and volumes
+enter, so the path does not depend on how the loss is labelled.
+
+Its volumes lag when the moves are too few. They serve only to place the stages of the replica exchange that
+follows (:mod:`pindown.engine.polish`) and to start its chains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor
+
+from pindown.engine.moves import Chains, StepSizes, hamiltonian
+from pindown.engine.objective import Objective
+from pindown.engine.settings import Settings
+from pindown.engine.warp import Schedule, Warp
+from pindown.estimate import Status
+from pindown.stats import logmeanexp
+
+__all__ = ["Ladder", "Rung"]
+
+Array = NDArray[np.float64]
+_PRIOR_DRAWS = 512
+_QUANTILES = (0.5, 0.2, 0.05)
+_FLOOR_STAGES = 6
+
+
+@dataclass
+class Rung:
+    """One stage that the particles went through.
+
+    Attributes:
+        depth: depth at which the stage sits, nats.
+        z: the particles after their moves, ``(n, D)``.
+        step: step size found.
+        squares: mean squared force along each coordinate, ``(D,)``.
+    """
+
+    depth: float
+    z: Tensor
+    step: float
+    squares: Tensor
+
+
+@dataclass
+class Ladder:
+    """The descending particles and what they have learnt; one call of :meth:`advance` a stage.
+
+    Attributes:
+        objective: the loss.
+        tolerance: where to stop.
+        rng: source of all randomness.
+        settings: sizes.
+        loss, depth: the curve so far, loss decreasing.
+        rungs: the stages so far.
+        status: None while under way.
+    """
+
+    objective: Objective
+    tolerance: float
+    rng: torch.Generator
+    settings: Settings
+    loss: Array = field(default_factory=lambda: np.empty(0))
+    depth: Array = field(default_factory=lambda: np.empty(0))
+    rungs: list[Rung] = field(default_factory=list)
+    status: Status | None = None
+    lowest: float = math.inf
+    _chains: Chains | None = None
+    _warp: Warp | None = None
+    _centre: float = 0.0
+    _beta: float = 0.0
+    _log_z: float = 0.0
+    _means: list[float] = field(default_factory=list)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Width of the stages on the way down, where the final depth is not known yet."""
+        half = max(1.0, 0.5 * self.objective.space.dim)
+        return Schedule(floor=min(50.0, half), growth=self.settings.ladder_growth, ceiling=half)
+
+    def start(self) -> None:
+        """Draw from the prior and read the first piece of the curve off the ranks."""
+        n = self.settings.particles or 32
+        z = self.objective.prior(max(_PRIOR_DRAWS, 2 * n), self.rng)
+        loss = self.objective.losses(z)
+        finite = np.sort(loss[torch.isfinite(loss)].cpu().numpy())
+        if finite.size < n:
+            self.status = Status.NON_FINITE
+            return
+        self.lowest = float(finite[0])
+        shares = np.array([0.97, 0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.12, 0.06, 0.03])
+        self.loss, self.depth = _thin(np.quantile(finite, shares), -np.log(shares), 0.0)
+        if self.loss.size < 3:
+            self.status = Status.PLATEAU
+            return
+        z = z[torch.isfinite(loss)][:n]
+        self._chains = Chains.at(self.objective, z.unsqueeze(0))
+        self._means = [float(self._chains.loss.mean())]
+        if float((self._chains.loss <= self.tolerance).double().mean()) >= self.settings.reached_share:
+            self.status = Status.REACHED
+
+    def advance(self) -> None:
+        """One stage deeper. Sets :attr:`status` when the descent ends."""
+        assert self._chains is not None
+        chains, settings = self._chains, self.settings
+        warp = Warp(self.loss, self.depth, self.schedule, self.objective.device)
+        centre, beta, log_ratio = self._next(warp, chains.loss[0])
+        self._log_z += float(logmeanexp(log_ratio))
+        pick = _systematic(log_ratio, self.rng).to(chains.z.device)
+        chains.z, chains.loss, chains.gradient = (t[:, pick].clone() for t in (chains.z, chains.loss, chains.gradient))
+        self._centre, self._beta, self._warp = centre, beta, warp
+
+        sizes = self._sizes(warp)
+        temperature = torch.tensor([beta], dtype=torch.float64, device=chains.z.device)
+        before, seen = _ranks(chains.loss[0]), []
+        for moves in range(1, settings.ladder_moves + 1):
+            rate = hamiltonian(self.objective, warp, temperature, chains, sizes, self.rng)
+            sizes.adapt(rate)
+            seen.append(chains.loss[0].cpu().numpy().copy())
+            if moves >= 2 and abs(_correlation(before, _ranks(chains.loss[0]))) < settings.rank_correlation:
+                break
+        _, slope = warp.value_and_slope(chains.loss)
+        force = (beta * slope).unsqueeze(-1).to(chains.z.dtype) * chains.gradient
+        squares = force.square().mean((0, 1))
+        if self.rungs:
+            squares = 0.5 * (squares + self.rungs[-1].squares)
+        self.rungs.append(Rung(centre, chains.z[0].clone(), float(sizes.step[0]), squares))
+        self._extend(np.concatenate(seen[-max(1, len(seen) - 1) :]))
+        self._judge()
+
+    def _sizes(self, warp: Warp) -> StepSizes:
+        chains = self._chains
+        assert chains is not None
+        if self.rungs:
+            step, squares = self.rungs[-1].step, self.rungs[-1].squares
+        else:
+            step, squares = 0.5, torch.zeros_like(chains.z[0, 0])
+        return StepSizes(
+            torch.tensor([step], dtype=torch.float64, device=chains.z.device),
+            StepSizes.scale_from(squares).unsqueeze(0),
+            round=2 if self.rungs else 0,
+        )
+
+    def _next(self, warp: Warp, loss: Tensor) -> tuple[float, float, Array]:
+        """The deepest next stage that keeps the effective sample size, and the log ratios to it."""
+        h = warp.value_and_slope(loss)[0].cpu().numpy()
+        old = np.zeros_like(h)
+        if self._warp is not None:
+            old = self._beta * self._warp.value_and_slope(loss)[0].cpu().numpy()
+        h, old = np.nan_to_num(h, posinf=1e300), np.nan_to_num(old, posinf=1e300)
+
+        def to(depth: float) -> tuple[float, Array, float]:
+            beta = float(np.exp(self.schedule.log_beta(depth)))
+            log_ratio = old - beta * h
+            size = np.exp(2.0 * logsumexp(log_ratio) - logsumexp(2.0 * log_ratio)) / len(h)
+            return beta, log_ratio, float(size)
+
+        low, high = self._centre, max(float(self.depth[-1]), self._centre + 0.05)
+        beta, log_ratio, size = to(high)
+        if size >= self.settings.ladder_size:
+            return high, beta, log_ratio
+        for _ in range(20):
+            middle = 0.5 * (low + high)
+            if to(middle)[2] >= self.settings.ladder_size:
+                low = middle
+            else:
+                high = middle
+        # A stage always goes somewhere: the warp itself may have changed since the last one.
+        depth = max(low, self._centre + 1e-3 * math.sqrt(float(self.schedule.variance(self._centre))))
+        beta, log_ratio, _ = to(depth)
+        return depth, beta, log_ratio
+
+    def _extend(self, loss: Array) -> None:
+        """Measure the curve below the stage's median and append it."""
+        assert self._warp is not None
+        finite = np.sort(loss[np.isfinite(loss)])
+        if finite.size == 0:
+            return
+        self.lowest = min(self.lowest, float(finite[0]))
+        value = self._warp.value_and_slope(torch.as_tensor(finite))[0].numpy()
+        log_volume = self._log_z + np.logaddexp.accumulate(self._beta * value) - math.log(loss.size)
+        index = np.unique((np.asarray(_QUANTILES) * finite.size).astype(int))[::-1]
+        new_loss, new_depth = finite[index], -log_volume[index]
+        above = self.loss > new_loss[0]
+        gap = 1.0 * math.sqrt(float(self.schedule.variance(self._centre)))
+        self.loss, self.depth = _thin(
+            np.concatenate([self.loss[above], new_loss]), np.concatenate([self.depth[above], new_depth]), gap
+        )
+
+    def _judge(self) -> None:
+        assert self._chains is not None
+        loss = self._chains.loss[0]
+        self._means.append(float(loss[torch.isfinite(loss)].mean()))
+        if float((loss <= self.tolerance).double().mean()) >= self.settings.reached_share:
+            self.status = Status.REACHED
+        elif not torch.isfinite(loss).any():
+            self.status = Status.NON_FINITE
+        elif self._at_floor():
+            self.status = Status.EXTINCT
+
+    def _at_floor(self) -> bool:
+        """Whether the mean loss has settled above the tolerance: ten stages' progress would not close the gap.
+
+        The last stages' gains are compared with the way that is left; a geometric approach to a floor above
+        the tolerance makes the ratio of gains to the gap fall below any bound.
+        """
+        if len(self._means) <= 2 * _FLOOR_STAGES:
+            return False
+        recent = self._means[-_FLOOR_STAGES] - self._means[-1]
+        gap = self._means[-1] - self.tolerance
+        return recent < 0.01 * gap
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as tensors and plain values."""
+        chains = self._chains
+        return {
+            "loss": torch.as_tensor(self.loss),
+            "depth": torch.as_tensor(self.depth),
+            "rungs": [(r.depth, r.z, r.step, r.squares) for r in self.rungs],
+            "status": None if self.status is None else self.status.value,
+            "lowest": self.lowest,
+            "chains": None if chains is None else (chains.z, chains.loss, chains.gradient, chains.origin),
+            "warp": None
+            if self._warp is None
+            else (torch.as_tensor(self._warp.loss), torch.as_tensor(self._warp.depth)),
+            "numbers": (self._centre, self._beta, self._log_z),
+            "means": self._means,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up where :meth:`state` left off."""
+        self.loss, self.depth = state["loss"].numpy(), state["depth"].numpy()
+        self.rungs = [Rung(*r) for r in state["rungs"]]
+        self.status = None if state["status"] is None else Status(state["status"])
+        self.lowest = state["lowest"]
+        self._chains = None if state["chains"] is None else Chains(*state["chains"])
+        if state["warp"] is not None:
+            loss, depth = (t.numpy() for t in state["warp"])
+            self._warp = Warp(loss, depth, self.schedule, self.objective.device)
+        self._centre, self._beta, self._log_z = state["numbers"]
+        self._means = list(state["means"])
+
+
+def _thin(loss: Array, depth: Array, gap: float) -> tuple[Array, Array]:
+    """Keep a strictly falling loss with a depth that rises by at least ``gap`` from knot to knot."""
+    keep = [0]
+    for i in range(1, len(loss)):
+        if loss[i] < loss[keep[-1]] and depth[i] > depth[keep[-1]] + gap:
+            keep.append(i)
+    return loss[keep], depth[keep]
+
+
+def _systematic(log_weights: Array, rng: torch.Generator) -> Tensor:
+    """Systematic resampling (Carpenter, Clifford and Fearnhead 1999)."""
+    n = len(log_weights)
+    share = np.exp(log_weights - logsumexp(log_weights))
+    u = float(torch.rand((), generator=rng, device=rng.device, dtype=torch.float64))
+    index = np.searchsorted(np.cumsum(share), (u + np.arange(n)) / n)
+    return torch.as_tensor(np.minimum(index, n - 1))
+
+
+def _ranks(loss: Tensor) -> Array:
+    return loss.argsort().argsort().double().cpu().numpy()
+
+
+def _correlation(a: Array, b: Array) -> float:
+    """Spearman's rank correlation of two rankings."""
+    return float(np.corrcoef(a, b)[0, 1])

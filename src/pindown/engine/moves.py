@@ -1,0 +1,213 @@
+r"""Hamiltonian moves that are exact for the Gaussian prior, many stages and chains at once.
+
+A chain at inverse temperature β has density proportional to :math:`e^{-|z|^2/2 - \beta h(L(z))}`. Its
+Hamiltonian is split into the prior part, whose flow is a rotation of position and velocity and is solved
+exactly, and the loss part, which only kicks the velocity (Shahbaba, Lan, Johnson and Neal 2014, Split
+Hamiltonian Monte Carlo). With mass :math:`1/s_i^2` coordinate ``i`` rotates by :math:`\epsilon s_i` a step:
+
+.. math:: v \leftarrow v - \tfrac{\epsilon}{2} s \odot \beta \nabla h; \quad
+          (z, v) \leftarrow (z\cos\epsilon s + v\sin\epsilon s,\; v\cos\epsilon s - z\sin\epsilon s); \quad
+          v \leftarrow v - \tfrac{\epsilon}{2} s \odot \beta \nabla h.
+
+Without a loss nothing is ever rejected, whatever the step, the dimension and the mass.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pindown.engine.objective import Objective
+from pindown.engine.warp import Warp
+
+__all__ = ["ACCEPTANCE", "Chains", "StepSizes", "hamiltonian", "swap_neighbours"]
+
+ACCEPTANCE = 0.8
+"""Acceptance that step sizes aim at; 0.65 to 0.9 differ little in cost (Betancourt et al. 2014)."""
+MAX_LEAPS = 16
+_JITTER = 0.2
+_TRAJECTORY = math.pi / 2.0  # a quarter turn forgets the start wherever the step fits the curvature
+
+
+@dataclass
+class Chains:
+    """Positions of ``n`` chains at each of ``K`` stages, with their losses and gradients.
+
+    Attributes:
+        z: positions as standard normals, ``(K, n, D)``.
+        loss: ``(K, n)``, float64.
+        gradient: of the loss with respect to ``z``, ``(K, n, D)``.
+        origin: number of the prior draw or starting point that each chain descends from, ``(K, n)``.
+    """
+
+    z: Tensor
+    loss: Tensor
+    gradient: Tensor
+    origin: Tensor
+
+    @classmethod
+    def at(cls, objective: Objective, z: Tensor, first_origin: int = 0) -> Chains:
+        """Chains at the given positions ``(K, n, D)``, numbered from ``first_origin``."""
+        loss, gradient = objective.losses_and_gradients(z.flatten(0, 1))
+        origin = first_origin + torch.arange(loss.numel(), device=z.device)
+        return cls(z, loss.view(z.shape[:2]), gradient.view(z.shape), origin.view(z.shape[:2]))
+
+
+@dataclass
+class StepSizes:
+    """Step size and per-coordinate scale of each stage.
+
+    Attributes:
+        step: ``(K,)``, float64; ε above.
+        scale: ``(K, D)``; s above, at most 1.
+        round: how many adaptations were made.
+    """
+
+    step: Tensor
+    scale: Tensor
+    round: int = 0
+
+    @property
+    def leaps(self) -> Tensor:
+        """Leapfrog steps a trajectory takes at each stage."""
+        return (_TRAJECTORY / self.step).ceil().clamp(2, MAX_LEAPS).long()
+
+    def adapt(self, accepted: Tensor) -> None:
+        """Move each step towards the acceptance aimed at, by less and less (Robbins and Monro 1951)."""
+        self.round += 1
+        rate = 1.5 / self.round**0.6
+        smooth = _smooth(accepted)
+        self.step = (self.step.log() + rate * (smooth - ACCEPTANCE)).exp().clamp(1e-6, 1.2)
+
+    @staticmethod
+    def scale_from(squares: Tensor) -> Tensor:
+        r"""Scales ``1/√(1 + E[(∂φ)²])`` from mean squared forces.
+
+        For a Gaussian target the mean squared force along a coordinate is its curvature up to the prior's
+        share, so this is the conditional width of the coordinate.
+        """
+        return (1.0 + squares).rsqrt()
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Average each stage with its two neighbours: one stage alone has few chains."""
+    if len(x) < 3:
+        return x
+    padded = torch.cat([x[:1], x, x[-1:]])
+    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3.0
+
+
+def hamiltonian(
+    objective: Objective, warp: Warp, beta: Tensor, chains: Chains, sizes: StepSizes, rng: torch.Generator
+) -> Tensor:
+    """Move every chain by one trajectory, in place.
+
+    Args:
+        objective: the loss.
+        warp: the function of the loss that is tempered.
+        beta: inverse temperature of each stage, ``(K,)`` float64.
+        chains: moved in place.
+        sizes: step sizes.
+        rng: source of velocities, jitter and acceptances.
+
+    Returns:
+        Mean acceptance probability of each stage, ``(K,)``.
+    """
+    stages, n, dim = chains.z.shape
+    device, dtype = chains.z.device, chains.z.dtype
+    jitter = 1.0 + _JITTER * (2.0 * torch.rand(stages, generator=rng, device=device, dtype=torch.float64) - 1.0)
+    coin = torch.rand((stages, n), generator=rng, device=device, dtype=torch.float64)
+    rate = torch.empty(stages, dtype=torch.float64, device=device)
+    leaps = sizes.leaps
+    for a, b in _blocks(leaps, max(1, objective.rows // n)):
+        block = slice(a, b)
+        turn = ((sizes.step[block] * jitter[block]).to(dtype).view(-1, 1) * sizes.scale[block]).unsqueeze(1)
+        velocity = torch.randn((b - a, n, dim), generator=rng, device=device, dtype=dtype)
+        start = Chains(chains.z[block], chains.loss[block], chains.gradient[block], chains.origin[block])
+        end, energy_change = _trajectory(
+            objective, warp, beta[block].unsqueeze(1), start, velocity, turn, int(leaps[a])
+        )
+        probability = torch.exp(-energy_change.clamp_min(0.0)).nan_to_num(0.0)
+        rate[block] = probability.mean(1)
+        taken = coin[block] < probability
+        wide = taken.unsqueeze(-1)
+        chains.z[block] = torch.where(wide, end.z, start.z)
+        chains.gradient[block] = torch.where(wide, end.gradient, start.gradient)
+        chains.loss[block] = torch.where(taken, end.loss, start.loss)
+    return rate
+
+
+def _blocks(leaps: Tensor, most: int) -> list[tuple[int, int]]:
+    """Runs of neighbouring stages with equally long trajectories, at most ``most`` stages each."""
+    counts, out, a = leaps.tolist(), [], 0
+    for b in range(1, len(counts) + 1):
+        if b == len(counts) or counts[b] != counts[a] or b - a == most:
+            out.append((a, b))
+            a = b
+    return out
+
+
+def _trajectory(
+    objective: Objective, warp: Warp, beta: Tensor, start: Chains, v: Tensor, turn: Tensor, leaps: int
+) -> tuple[Chains, Tensor]:
+    shape = start.z.shape
+    cos, sin, half = torch.cos(turn), torch.sin(turn), 0.5 * turn
+
+    def kick(v: Tensor, size: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        """Kick the velocity in place; returns β h."""
+        value, slope = warp.value_and_slope(loss)
+        force = (beta * slope).to(v.dtype).unsqueeze(-1)
+        v.addcmul_(gradient * force, size, value=-1.0)
+        return beta * value
+
+    def kinetic(z: Tensor, v: Tensor) -> Tensor:
+        return 0.5 * (z.square().sum(-1, dtype=torch.float64) + v.square().sum(-1, dtype=torch.float64))
+
+    before = kinetic(start.z, v)
+    before = before + kick(v, half, start.loss, start.gradient)
+    z, loss, gradient, tempered = start.z, start.loss, start.gradient, before
+    for leap in range(leaps):
+        moved = (cos * z).addcmul_(sin, v)
+        v.mul_(cos).addcmul_(sin, z, value=-1.0)
+        z = moved
+        flat_loss, flat_gradient = objective.losses_and_gradients(z.flatten(0, 1))
+        loss, gradient = flat_loss.view(shape[:2]), flat_gradient.view(shape)
+        tempered = kick(v, half if leap == leaps - 1 else turn, loss, gradient)
+    return Chains(z, loss, gradient, start.origin), kinetic(z, v) + tempered - before
+
+
+def swap_neighbours(h: Tensor, beta: Tensor, chains: Chains, parity: int, rng: torch.Generator) -> Tensor:
+    r"""Offer chains of neighbouring stages each other's places, in place (replica exchange).
+
+    The exchange is accepted with probability :math:`\min(1, e^{(\beta_k - \beta_{k+1})(h_a - h_b)})`
+    (Geyer 1991; Hukushima and Nemoto 1996). Stages ``parity, parity+1``, ``parity+2, …`` are paired, chains
+    within a pair at a random shift.
+
+    Args:
+        h: warped losses, ``(K, n)``; kept in step with the chains.
+        beta: inverse temperatures, ``(K,)``.
+        chains: exchanged in place.
+        parity: 0 or 1.
+        rng: source of the shift and the acceptances.
+
+    Returns:
+        Mean acceptance of each pair.
+    """
+    stages, n = h.shape
+    low = torch.arange(parity, stages - 1, 2, device=h.device)
+    if len(low) == 0:
+        return torch.empty(0, dtype=torch.float64, device=h.device)
+    shift = int(torch.randint(n, (1,), generator=rng, device=h.device))
+    column = torch.arange(n, device=h.device)
+    partner = (column + shift) % n
+    gain = (beta[low] - beta[low + 1]).unsqueeze(1) * (h[low] - h[low + 1][:, partner])
+    probability = gain.clamp_max(0.0).exp().nan_to_num(0.0)
+    coin = torch.rand(gain.shape, generator=rng, device=h.device, dtype=torch.float64)
+    pair, i = (coin < probability).nonzero(as_tuple=True)
+    a, b, j = low[pair], low[pair] + 1, partner[i]
+    for t in (chains.z, chains.loss, chains.gradient, chains.origin, h):
+        t[a, i], t[b, j] = t[b, j], t[a, i]
+    return probability.mean(1)

@@ -1,0 +1,171 @@
+r"""Replica exchange over all stages at once, which takes the lag out of the ladder's volumes.
+
+Chains sit at fixed stages :math:`0 = \beta_0 < \beta_1 < \dots < \beta_K` of one warp. A sweep moves every
+chain by one Hamiltonian trajectory, draws the prior stage afresh and offers neighbouring stages each other's
+chains. Free energies then come from all samples at once (:mod:`pindown.engine.reweight`), so the estimate has
+no memory of the order in which the stages were first visited.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pindown.engine.ladder import Ladder
+from pindown.engine.moves import Chains, StepSizes, hamiltonian, swap_neighbours
+from pindown.engine.objective import Objective
+from pindown.engine.settings import Settings
+from pindown.engine.warp import Schedule, Warp
+
+__all__ = ["Polish", "place_stages"]
+
+Array = NDArray[np.float64]
+
+
+def place_stages(depth: float, dim: int, settings: Settings) -> tuple[Schedule, Array]:
+    """A schedule for a known final depth and the depths of its stages, the prior left out.
+
+    Stages are equally spaced in ``∫ dS/√variance(S)``, the thermodynamic length, so that neighbours
+    overlap equally everywhere (Gelman and Meng 1998).
+    """
+    half = max(1.0, 0.5 * dim)
+    schedule = Schedule(floor=min(max(1.0, settings.width * depth), half))
+    grid = np.linspace(0.0, depth, 4001)
+    rate = 1.0 / np.sqrt(schedule.variance(grid))
+    length = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(grid))])
+    count = max(2, math.ceil(length[-1] / settings.spacing))
+    return schedule, np.interp(np.linspace(0.0, length[-1], count + 1)[1:], length, grid)
+
+
+@dataclass
+class Polish:
+    """Chains at all stages and the losses they have seen.
+
+    Attributes:
+        objective: the loss.
+        rng: source of all randomness.
+        warp: the tempered function of the loss.
+        beta: inverse temperatures, ``(K + 1,)``, the first 0.
+        chains: ``(K + 1, n, D)``.
+        sizes: step sizes of stages 1 to K.
+        losses: one ``(K + 1, n)`` array a sweep since the last call of :meth:`forget`.
+        rates: acceptance of the trajectories of the last sweep, ``(K,)``.
+        swaps: running mean acceptance of the exchanges between neighbours, ``(K,)``.
+    """
+
+    objective: Objective
+    rng: torch.Generator
+    warp: Warp
+    beta: Tensor
+    chains: Chains
+    sizes: StepSizes
+    losses: list[Array] = field(default_factory=list)
+    snapshots: list[tuple[Tensor, Array, Array]] = field(default_factory=list)
+    rates: Tensor = field(default_factory=lambda: torch.empty(0))
+    swaps: Tensor = field(default_factory=lambda: torch.empty(0))
+    sweeps: int = 0
+
+    @classmethod
+    def from_ladder(cls, ladder: Ladder) -> Polish:
+        """Place the stages on the ladder's curve and start each from the ladder's nearest stage."""
+        objective, settings, rng = ladder.objective, ladder.settings, ladder.rng
+        dim, device, n = objective.space.dim, objective.device, settings.chains or 8
+        centre = ladder.rungs[-1].depth if ladder.rungs else 1.0
+        schedule, depths = place_stages(centre, dim, settings)
+        warp = Warp(ladder.loss, ladder.depth, schedule, device)
+        beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
+        rungs = np.array([r.depth for r in ladder.rungs])
+        z = [objective.prior(n, rng)]
+        steps, squares = [], []
+        for depth in depths:
+            rung = ladder.rungs[int(np.abs(rungs - depth).argmin())]
+            pick = torch.randperm(len(rung.z), generator=rng, device=rng.device)[:n]
+            if len(pick) < n:
+                pick = torch.randint(len(rung.z), (n,), generator=rng, device=rng.device)
+            z.append(rung.z[pick.to(rung.z.device)])
+            steps.append(rung.step)
+            squares.append(rung.squares)
+        sizes = StepSizes(
+            torch.tensor(steps, dtype=torch.float64, device=device), StepSizes.scale_from(torch.stack(squares))
+        )
+        sizes.round = 1
+        return cls(objective, rng, warp, beta, Chains.at(objective, torch.stack(z)), sizes)
+
+    def sweep(self, *, adapt: bool) -> None:
+        """Move all chains once and exchange neighbours; ``adapt`` only while nothing is kept."""
+        chains = self.chains
+        inner = Chains(chains.z[1:], chains.loss[1:], chains.gradient[1:], chains.origin[1:])
+        self.rates = hamiltonian(self.objective, self.warp, self.beta[1:], inner, self.sizes, self.rng)
+        if adapt:
+            self.sizes.adapt(self.rates)
+        n, born = chains.z.shape[1], chains.loss.numel() + self.sweeps * chains.z.shape[1]
+        fresh = Chains.at(self.objective, self.objective.prior(n, self.rng).unsqueeze(0), born)
+        chains.z[:1], chains.loss[:1], chains.gradient[:1] = fresh.z, fresh.loss, fresh.gradient
+        chains.origin[:1] = fresh.origin
+        h = self.warp.value_and_slope(chains.loss)[0].clamp_max(1e300)
+        if self.swaps.numel() == 0:
+            self.swaps = torch.zeros(len(self.beta) - 1, dtype=torch.float64, device=h.device)
+        for parity in (self.sweeps % 2, 1 - self.sweeps % 2):
+            rate = swap_neighbours(h, self.beta, chains, parity, self.rng)
+            self.swaps[parity::2] += 0.1 * (rate - self.swaps[parity::2])
+        self.sweeps += 1
+        self.losses.append(chains.loss.cpu().numpy().copy())
+
+    def forget(self) -> None:
+        """Drop what was recorded so far: it was the way to equilibrium."""
+        self.losses.clear()
+        self.snapshots.clear()
+
+    def keep(self, most_bytes: int) -> None:
+        """Store the chains' positions of this sweep, the deepest stages first, up to ``most_bytes``."""
+        z = self.chains.z
+        rows = max(1, most_bytes // (z.element_size() * z.shape[2] * z.shape[1]))
+        first = max(0, z.shape[0] - rows)
+        kept = (t[first:].flatten(0, 1) for t in (z, self.chains.loss, self.chains.origin))
+        points, loss, origin = (t.clone() for t in kept)
+        self.snapshots.append((points, loss.cpu().numpy(), origin.cpu().numpy()))
+
+    def recorded(self) -> tuple[Array, Array]:
+        """Losses and warped losses of the recorded sweeps, ``(T, K + 1, n)`` each."""
+        loss = np.stack(self.losses)
+        h = self.warp.value_and_slope(torch.as_tensor(loss, device=self.beta.device))[0].cpu().numpy()
+        return loss, np.minimum(h, 1e300)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs, as tensors and plain values."""
+        return {
+            "warp": (torch.as_tensor(self.warp.loss), torch.as_tensor(self.warp.depth)),
+            "schedule": self.warp.schedule.floor,
+            "beta": self.beta,
+            "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
+            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.round),
+            "losses": [torch.as_tensor(a) for a in self.losses],
+            "snapshots": [(z, torch.as_tensor(a), torch.as_tensor(o)) for z, a, o in self.snapshots],
+            "swaps": self.swaps,
+            "rates": self.rates,
+            "sweeps": self.sweeps,
+        }
+
+    @classmethod
+    def from_state(cls, objective: Objective, rng: torch.Generator, state: dict[str, Any]) -> Polish:
+        """Take up where :meth:`state` left off."""
+        loss, depth = (t.numpy() for t in state["warp"])
+        return cls(
+            objective,
+            rng,
+            Warp(loss, depth, Schedule(floor=state["schedule"]), objective.device),
+            state["beta"],
+            Chains(*state["chains"]),
+            StepSizes(*state["sizes"]),
+            [t.numpy() for t in state["losses"]],
+            [(z, a.numpy(), o.numpy()) for z, a, o in state["snapshots"]],
+            state["rates"],
+            state["swaps"],
+            state["sweeps"],
+        )

@@ -1,0 +1,144 @@
+r"""Free energies and the depth curve from samples at many stages.
+
+With samples from :math:`K` tempered densities that differ only through :math:`\beta_k h(L)`, the maximum
+likelihood estimate of the free energies :math:`f_k = -\ln Z_k` solves
+
+.. math:: f_k = -\ln \sum_n \frac{e^{-\beta_k h_n}}{\sum_j N_j e^{f_j - \beta_j h_n}}
+
+(Bennett 1976 for two stages; Shirts and Chodera 2008, eq. 11, for many), and every sample carries the weight
+:math:`w_n = 1/\sum_j N_j e^{f_j-\beta_j h_n}` under the prior, so that
+:math:`V(t) = P(L \le t) = \sum_{n: L_n \le t} w_n`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+__all__ = ["Weighted", "free_energies", "thermodynamic_integral", "weigh"]
+
+Array = NDArray[np.float64]
+_MOST_CELLS = 4_000_000
+_NEWTON_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Samples of all stages with their weights under the prior, sorted by loss.
+
+    Attributes:
+        loss: increasing, ``(N,)``.
+        log_weight: ``ln w``, same order; ``exp`` of them sums to one up to the overlap with the prior stage.
+        log_volume: ``ln P(L ≤ loss_n)``, the running sum.
+        order: where each sorted sample stood before.
+    """
+
+    loss: Array
+    log_weight: Array
+    log_volume: Array
+    order: NDArray[np.int64]
+
+    def log_volume_at(self, t: float) -> float:
+        """``ln P(L ≤ t)``; −inf below the lowest sample."""
+        i = int(np.searchsorted(self.loss, t, side="right"))
+        return float(self.log_volume[i - 1]) if i else -np.inf
+
+    def size_at(self, t: float) -> float:
+        """Kish's effective number of samples with loss at most ``t``."""
+        i = int(np.searchsorted(self.loss, t, side="right"))
+        if i == 0:
+            return 0.0
+        lw = self.log_weight[:i]
+        return float(np.exp(2.0 * logsumexp(lw) - logsumexp(2.0 * lw)))
+
+
+def thermodynamic_integral(h: Array, beta: Array) -> Array:
+    r"""Free energies by :math:`f(\beta) = \int_0^\beta E_b[h]\,db`, trapezoid in β (Ogata 1989).
+
+    Args:
+        h: warped losses, ``(T, K, n)`` or ``(K, n)``.
+        beta: inverse temperatures, increasing, ``(K,)``.
+
+    Returns:
+        ``f`` of each stage, the first 0.
+    """
+    mean = h.mean(axis=-1) if h.ndim == 2 else h.mean(axis=(0, 2))
+    return np.concatenate([[0.0], np.cumsum(0.5 * (mean[1:] + mean[:-1]) * np.diff(beta))])
+
+
+def free_energies(h: Array, beta: Array) -> tuple[Array, bool]:
+    """Solve for the free energies of all stages by Newton's method.
+
+    Args:
+        h: warped losses ``(T, K, n)``: ``T`` sweeps of ``n`` chains at ``K`` stages.
+        beta: inverse temperatures, increasing, the first the prior's.
+
+    Returns:
+        ``f`` with ``f[0] = 0``, and whether the equations were solved (they are not where neighbouring
+        stages share no losses).
+    """
+    sweeps, stages, n = h.shape
+    pooled = np.sort(h.reshape(-1))
+    # Neighbours in h stand for each other once there are more of them than the equations need.
+    group = max(1, int(np.ceil(pooled.size * stages / _MOST_CELLS)))
+    usable = pooled.size // group * group
+    x = pooled[:usable].reshape(-1, group).mean(1) if group > 1 else pooled
+    if usable < pooled.size:
+        x = np.append(x, pooled[usable:].mean())
+    mass = np.full(x.size, float(group))
+    if usable < pooled.size:
+        mass[-1] = pooled.size - usable
+    counts = np.full(stages, float(sweeps * n))
+    f = thermodynamic_integral(h, beta)
+    energy = -np.outer(beta, x) + np.log(counts)[:, None]
+    objective, p = _mixture(energy, f, mass, counts)
+    for _ in range(_NEWTON_STEPS):
+        gradient = p @ mass - counts
+        if np.abs(gradient[1:]).max() < 1e-7 * counts[0]:
+            return f, True
+        weighted = p * mass
+        hessian = np.diag(weighted.sum(1)) - weighted @ p.T
+        scale = np.abs(np.diag(hessian)).max()
+        try:
+            step = np.linalg.solve(hessian[1:, 1:] + 1e-12 * scale * np.eye(stages - 1), gradient[1:])
+        except np.linalg.LinAlgError:
+            return f, False
+        size = 1.0
+        while True:
+            trial = f.copy()
+            trial[1:] -= size * step
+            new_objective, new_p = _mixture(energy, trial, mass, counts)
+            if new_objective <= objective + 1e-12 * abs(objective):
+                break
+            size *= 0.5
+            if size < 1e-6:
+                return f, bool(np.abs(gradient[1:]).max() < 1e-3 * counts[0])
+        f, objective, p = trial, new_objective, new_p
+    return f, False
+
+
+def _mixture(energy: Array, f: Array, mass: Array, counts: Array) -> tuple[float, Array]:
+    """The convex function whose minimum solves the equations, and each stage's share of each sample."""
+    u = energy + f[:, None]
+    top = u.max(0)
+    p = np.exp(u - top)
+    total = p.sum(0)
+    p /= total
+    return float(mass @ (top + np.log(total)) - counts @ f), p
+
+
+def weigh(loss: Array, h: Array, beta: Array, f: Array) -> Weighted:
+    """Weights under the prior of all samples ``(T, K, n)`` given the free energies."""
+    per_stage = h.shape[0] * h.shape[2]
+    flat_h, flat_loss = h.reshape(-1), loss.reshape(-1)
+    order = np.argsort(flat_loss, kind="stable")
+    x = flat_h[order]
+    log_weight = np.empty(x.size)
+    block = max(1, _MOST_CELLS // len(beta))
+    for a in range(0, x.size, block):
+        log_weight[a : a + block] = -logsumexp(f[:, None] - np.outer(beta, x[a : a + block]), axis=0)
+    log_weight -= np.log(per_stage)
+    return Weighted(flat_loss[order], log_weight, np.logaddexp.accumulate(log_weight), order)

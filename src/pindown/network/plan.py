@@ -1,0 +1,210 @@
+"""What an audit will cost, said before it starts."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from pindown.engine.polish import place_stages
+from pindown.engine.settings import Settings
+from pindown.estimate import nats
+from pindown.network.digits import digits_subject
+from pindown.network.objective import NetworkLoss
+from pindown.network.subject import Subject, as_subjects
+from pindown.rng import torch_generator
+
+__all__ = ["Plan", "SubjectPlan", "plan_audit"]
+
+_GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
+_LADDER_MOVES = 4.0
+_LADDER_STAGES = 3.0  # stages of the descent for each stage of the replica exchange
+_COPIES = 5.0  # position, gradient, velocity and two in flight, for each chain
+_PROBE_SECONDS = 0.4
+_MEMORY_LIMIT = 24e9
+
+
+@dataclass(frozen=True)
+class SubjectPlan:
+    """The cost of one subject.
+
+    Attributes:
+        name, parameters: which.
+        measurements: how many losses are measured.
+        bits: the depth that the other figures assume.
+        evaluations: loss evaluations with gradient, all runs and losses together.
+        rate: evaluations a second and core, measured just now.
+        seconds: wall time.
+        memory: bytes at the peak, all processes together.
+        advice: what to lower, where it will not fit or takes more than an hour; else empty.
+    """
+
+    name: str
+    parameters: int
+    measurements: int
+    bits: float
+    evaluations: float
+    rate: float
+    seconds: float
+    memory: float
+    advice: str
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.name}: {self.parameters:,} parameters, {self.measurements} "
+            f"{'measurement' if self.measurements == 1 else 'measurements'}, about {_count(self.evaluations)} "
+            f"evaluations with gradient at {_count(self.rate)} a second and core: {_time(self.seconds)}, "
+            f"{self.memory / 1e9:.2g} GB (if the solutions are about {self.bits:,.0f} bits deep)"
+        )
+        return f"{text}. {self.advice}" if self.advice else text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of an audit.
+
+    Attributes:
+        subjects: one :class:`SubjectPlan` each.
+        repeats: independent runs of each measurement.
+        workers: processes that run them.
+    """
+
+    subjects: tuple[SubjectPlan, ...]
+    repeats: int
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all subjects, one after the other."""
+        return sum(s.seconds for s in self.subjects)
+
+    @property
+    def evaluations(self) -> float:
+        """Loss evaluations of all subjects."""
+        return sum(s.evaluations for s in self.subjects)
+
+    @property
+    def memory(self) -> float:
+        """Bytes at the peak."""
+        return max(s.memory for s in self.subjects)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        return asdict(self) | {"seconds": self.seconds, "evaluations": self.evaluations, "memory": self.memory}
+
+    def __str__(self) -> str:
+        lines = [str(s) for s in self.subjects]
+        total = f"In all about {_time(self.seconds)} on {self.workers} cores, {self.repeats} runs of each measurement"
+        return "\n".join([*lines, f"{total}. An estimate: the depth of the solutions is not known beforehand."])
+
+    def __rich__(self) -> str:
+        return str(self)
+
+
+def plan_audit(
+    subjects: Subject | Sequence[Subject] | None = None,
+    *,
+    full: bool = False,
+    repeats: int | None = None,
+    jobs: int | None = None,
+    settings: Settings | None = None,
+) -> Plan:
+    """Estimate evaluations, time and memory of an audit from the engine's sizes and a short run of the loss.
+
+    The depth is not known beforehand. For classification it is taken to be what the labels can hold, else that
+    of a quadratic loss in as many dimensions as there are targets, three decades down. Stages follow from the
+    depth as the engine places them; the rest is counted.
+
+    Args:
+        subjects: one or more; None for the built-in digits, whose networks are then not trained to the end.
+        full: as in :func:`pindown.audit`.
+        repeats: as there.
+        jobs: as there.
+        settings: as there.
+
+    Raises:
+        InputError: for something that is no subject.
+    """
+    if subjects is None:
+        subjects = [digits_subject(width, runs=1) for width in (30, 100)]
+    several = as_subjects(subjects)
+    runs = repeats or (12 if full else 4)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = max(1, min(runs, cores if jobs is None or jobs < 0 else jobs))
+    sizes = settings or Settings()
+    return Plan(tuple(_plan(s, runs, workers, sizes) for s in several), runs, workers)
+
+
+def _plan(subject: Subject, runs: int, workers: int, settings: Settings) -> SubjectPlan:
+    dim = subject.space().dim
+    sizes = settings.resolved(dim)
+    particles, chains = sizes.particles or 32, sizes.chains or 8
+    if subject.label_bits is not None:
+        deep = subject.label_bits.value
+    else:
+        deep = 0.5 * min(dim, subject.labels) * math.log2(1000.0)
+    _, depths = place_stages(max(1.0, nats(deep)), dim, sizes)
+    stages = len(depths)
+    trajectories = particles * _LADDER_MOVES * _LADDER_STAGES * stages
+    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves)
+    measurements = 2 if subject.classes is not None else 1
+    evaluations = measurements * runs * trajectories * _GUESSED_LEAPS
+    rate = _rate(subject.objective(), subject)
+    memory = float(subject.data_bytes) + 3e8  # the interpreter and its libraries
+    width = subject.space().from_normal(torch.zeros(1, dim)).element_size()
+    memory += (_COPIES * stages * chains + _LADDER_STAGES * stages * particles) * dim * width + sizes.keep_bytes
+    memory *= workers
+    seconds = evaluations / rate / workers
+    advice = ""
+    if memory > _MEMORY_LIMIT or seconds > 3600:
+        what = f"{memory / 1e9:.0f} GB" if memory > _MEMORY_LIMIT else _time(seconds)
+        advice = (
+            f"That is {what}: lower it with fewer processes (jobs=1), repeats=, Settings(particles=8, chains=2), fewer "
+            "parameters (include=, exclude=) or fewer examples, or put a budget= on it."
+        )
+    return SubjectPlan(subject.name, dim, measurements, deep, evaluations, rate, seconds, memory, advice)
+
+
+def _rate(loss: NetworkLoss, subject: Subject) -> float:
+    """Evaluations with gradient a second, on one core, through the prior's map as the engine calls it."""
+    space = subject.space()
+    rows = max(1, min(loss.preferred_rows, 64, int(2e8 // (8 * space.dim)) or 1))
+    z = torch.randn((rows, space.dim), generator=torch_generator(0, 7), dtype=space.dtype).to(subject.device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        done, seconds = 0, 0.0
+        first = True
+        while seconds < _PROBE_SECONDS:
+            began = time.perf_counter()
+            leaf = z.detach().requires_grad_(loss.differentiable)
+            value = loss(space.from_normal(leaf))
+            if loss.differentiable:
+                torch.autograd.grad(value.sum(), leaf)
+            if not first:
+                seconds += time.perf_counter() - began
+                done += rows
+            first = False  # the first call sets memory up
+    finally:
+        torch.set_num_threads(threads)
+    return done / seconds
+
+
+def _count(x: float) -> str:
+    for size, name in ((1e9, " billion"), (1e6, " million"), (1e3, ",000")):
+        if x >= size:
+            return f"{x / size:.2g}{name}" if size > 1e3 else f"{round(x, -3):,.0f}"
+    return f"{x:.2g}" if x < 10 else f"{x:.0f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"

@@ -1,0 +1,1 @@
+"""Search spaces: a prior measure on points, one space a file."""

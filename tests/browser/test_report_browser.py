@@ -1,0 +1,381 @@
+"""The report in a real browser, without a network: it draws, sorts, copies, prints, and can neither eval nor fetch."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import importlib.util
+import io
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from pindown.report.audit import write_audit_report
+
+pytestmark = pytest.mark.browser
+
+_spec = importlib.util.spec_from_file_location(
+    "report_fixture", Path(__file__).parents[1] / "unit" / "report_fixture.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+fixture: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fixture)
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+RECORDS = {"digits": fixture.digits_record, "hard": fixture.hard_record, "empty": lambda: fixture.audit_record([])}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium where there is one, else the one that Playwright installed."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    for name, record in RECORDS.items():
+        write_audit_report(record(), folder / f"{name}.html")
+    return {name: folder / f"{name}.html" for name in RECORDS}
+
+
+class Tab:
+    """A page with the network off; anything on the console, any error, any request fails the test."""
+
+    def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
+        options.setdefault("viewport", DESKTOP)
+        self.context = browser.new_context(**options)
+        self.context.set_offline(True)
+        self.complaints: list[str] = []
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
+        self.page.on("pageerror", lambda e: self.complaints.append(f"error: {e}"))
+        self.page.on(
+            "request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or self.complaints.append(r.url)
+        )
+        self.page.goto(path.as_uri())
+        self.ready()
+
+    def ready(self) -> None:
+        self.page.wait_for_selector("html[data-ready]", state="attached")
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            assert self.complaints == []
+
+
+def wait_until(page: Page, expression: str, seconds: float = 15.0) -> None:
+    """Wait for a JavaScript expression to hold. Playwright's own waiting evals in the page, which the page forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        page.wait_for_timeout(50)
+
+
+def drawn(page: Page) -> list[dict[str, Any]]:
+    """What each chart shows: its marks, and how far it reaches beside its box."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.plot')].map((plot) => ({
+             marks: plot.querySelectorAll('.scatterlayer .point, .scatterlayer .js-line, .errorbar').length,
+             ticks: plot.querySelectorAll('.xtick').length,
+             over: plot.querySelector('.main-svg').getBoundingClientRect().right - plot.getBoundingClientRect().right,
+             label: plot.getAttribute('aria-label'),
+           }))"""
+    )
+
+
+@pytest.mark.parametrize("name", ["digits", "hard"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_all_charts_are_drawn_and_nothing_scrolls_sideways(browser, reports, name, scheme, viewport):
+    phone = viewport is PHONE
+    with Tab(browser, reports[name], color_scheme=scheme, viewport=viewport, has_touch=phone, is_mobile=phone) as tab:
+        charts = drawn(tab.page)
+        assert len(charts) >= 7
+        for chart in charts:
+            assert chart["marks"] > 0, chart
+            assert chart["ticks"] > 0, chart
+            assert chart["over"] < 1, chart
+            assert chart["label"]
+        wide, screen = tab.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= screen == viewport["width"]
+
+
+def test_a_page_without_charts_opens_too(browser, reports):
+    with Tab(browser, reports["empty"]) as tab:
+        expect(tab.page.get_by_role("heading", name="How it was measured")).to_be_visible()
+
+
+CONTRAST = """() => {
+  const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const luminance = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = luminance(getComputedStyle(document.body).backgroundColor);
+  const worst = (selector, property) => {
+    const styles = [...document.querySelectorAll(selector)].map((e) => getComputedStyle(e));
+    const seen = styles.filter((s) => property !== 'stroke' || parseFloat(s.strokeWidth) > 0);
+    return Math.min(...new Set(seen.map((s) => {
+      const [a, b] = [luminance(s[property]), paper].sort((x, y) => y - x);
+      return (a + 0.05) / (b + 0.05);
+    })));
+  };
+  return {
+    paper,
+    text: worst('p, dt, dd, th, td, li, a, summary, h1, h2, h3, .interval, .status', 'color'),
+    chart: worst('.plot text', 'fill'),
+    lines: worst('.scatterlayer .js-line', 'stroke'),
+  };
+}"""  # relative luminance and contrast ratio: WCAG 2.2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_lines_have_contrast_in_light_and_dark(browser, reports, scheme):
+    with Tab(browser, reports["hard"], color_scheme=scheme) as tab:
+        found = tab.page.evaluate(CONTRAST)
+        assert found["paper"] > 0.8 if scheme == "light" else found["paper"] < 0.05
+        assert found["text"] >= 4.5
+        assert found["chart"] >= 4.5
+        assert found["lines"] >= 3.0
+
+
+def test_charts_follow_the_scheme_while_the_page_is_open(browser, reports):
+    with Tab(browser, reports["digits"], color_scheme="light") as tab:
+        fill = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
+        before = tab.page.evaluate(fill)
+        tab.page.emulate_media(color_scheme="dark")
+        wait_until(tab.page, f"{fill} !== {before!r}")
+        tab.ready()
+        assert tab.page.evaluate(CONTRAST)["chart"] >= 4.5
+
+
+PROBE = """
+window.probe = {blocked: []};
+document.addEventListener('securitypolicyviolation', (e) => window.probe.blocked.push(e.effectiveDirective));
+const attempt = (name, action) => {
+  try { action(); window.probe[name] = 'ran'; } catch (e) { window.probe[name] = e.name; }
+};
+attempt('eval', () => eval('1 + 1'));
+attempt('Function', () => new Function('return 1')());
+setTimeout('window.probe.timer = "ran"', 0);
+const inline = document.createElement('script');
+inline.textContent = 'window.probe.inline = "ran"';
+document.head.append(inline);
+const image = new Image();
+image.onload = () => { window.probe.image = 'ran'; };
+image.onerror = () => { window.probe.image = 'blocked'; };
+image.src = 'ADDRESS/image.png';
+const remote = document.createElement('script');
+remote.src = 'ADDRESS/remote.js';
+document.head.append(remote);
+const asked = fetch('ADDRESS/fetch').then(() => 'ran', (e) => e.name);
+asked.then((outcome) => { window.probe.fetch = outcome; });
+"""
+
+
+def test_a_probe_inside_the_page_can_neither_eval_nor_reach_a_server(browser, reports, tmp_path):
+    """The probe is let in by its own hash; a server on this machine, which the browser could reach, hears nothing."""
+    heard: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        probe = PROBE.replace("ADDRESS", address)
+        digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
+        html = reports["digits"].read_text(encoding="utf-8")
+        policed = html.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+        policed = policed.replace("</body>", f"<script>{probe}</script></body>")
+        policy = re.search(r"<meta http-equiv=\"Content-Security-Policy\".*?>", policed)
+        assert policy is not None
+        outcomes: dict[str, dict[str, Any]] = {}
+        for name, page_html in {"policed": policed, "open": policed.replace(policy.group(), "")}.items():
+            path = tmp_path / f"{name}.html"
+            path.write_text(page_html, encoding="utf-8")
+            page = browser.new_page()  # with the network on: the page's own policy must do the blocking
+            page.goto(path.as_uri())
+            wait_until(page, "window.probe && window.probe.fetch && window.probe.image")
+            page.wait_for_timeout(200)
+            outcomes[name] = {**page.evaluate("window.probe"), "heard": sorted(heard)}
+            heard.clear()
+            page.close()
+        server.shutdown()
+        thread.join()
+    inside, outside = outcomes["policed"], outcomes["open"]
+    assert inside["eval"] == inside["Function"] == "EvalError"
+    assert inside["fetch"] == "TypeError"
+    assert inside["image"] == "blocked"
+    assert "timer" not in inside
+    assert "inline" not in inside
+    assert inside["heard"] == []
+    assert {"script-src", "connect-src", "img-src"} <= {d.removesuffix("-elem") for d in inside["blocked"]}
+    # The same probe without the policy gets through: the silence above is the policy's doing.
+    assert outside["eval"] == outside["Function"] == outside["timer"] == outside["inline"] == "ran"
+    assert {"/image.png", "/remote.js", "/fetch"} <= set(outside["heard"])
+
+
+def first_column(page: Page, caption: str, column: int) -> list[str]:
+    rows = page.get_by_role("region", name=caption).locator("tbody tr").all()
+    return [row.locator("> *").nth(column).inner_text().split("\n")[0] for row in rows]
+
+
+def test_a_table_sorts_by_keyboard(browser, reports):
+    with Tab(browser, reports["hard"]) as tab:
+        region = tab.page.get_by_role("region", name="Every tolerance that was measured")
+        head = region.get_by_role("columnheader", name="tolerance t")
+        head.get_by_role("button").focus()
+        tab.page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "ascending"
+        up = [float(t) for t in first_column(tab.page, "Every tolerance", 2)]
+        assert up == sorted(up)
+        tab.page.keyboard.press("Space")
+        assert head.get_attribute("aria-sort") == "descending"
+        assert [float(t) for t in first_column(tab.page, "Every tolerance", 2)] == sorted(up, reverse=True)
+        expect(tab.page.locator("#live")).to_contain_text("descending")
+
+
+def test_what_was_not_measured_sorts_last_both_ways(browser, reports):
+    with Tab(browser, reports["hard"]) as tab:
+        button = tab.page.get_by_role("region", name="Every tolerance").get_by_role("button", name="λ")
+        for _ in range(2):
+            button.press("Enter")
+            values = first_column(tab.page, "Every tolerance", 4)
+            known = [v for v in values if v != "–"]
+            assert values == known + ["–"] * (len(values) - len(known))
+            assert 0 < len(known) < len(values)
+
+
+def test_every_control_can_be_reached_by_tab(browser, reports):
+    with Tab(browser, reports["digits"]) as tab:
+        seen: set[str] = set()
+        for _ in range(200):
+            tab.page.keyboard.press("Tab")
+            here = tab.page.evaluate("(document.activeElement.textContent || '').trim().slice(0, 40)")
+            outline = tab.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            if tab.page.evaluate("document.activeElement === document.body"):
+                break
+            assert outline != "none", here
+            seen.add(here)
+        assert "Skip to the results" in seen
+        assert {"Copy as CSV", "The figures behind this chart", "How this was measured", "Bits pinned down"} <= seen
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_table_is_copied_as_csv_in_the_order_shown(browser, reports, allowed):
+    permissions = ["clipboard-read", "clipboard-write"] if allowed else []
+    with Tab(browser, reports["hard"], permissions=permissions) as tab:
+        if not allowed:
+            tab.page.evaluate(
+                "() => { const refuse = () => Promise.reject(new DOMException('no', 'NotAllowedError'));"
+                " navigator.clipboard.writeText = refuse; }"
+            )
+        region = tab.page.get_by_role("region", name="Every tolerance that was measured")
+        region.get_by_role("button", name="tolerance t").press("Enter")
+        tab.page.get_by_role("button", name="Copy as CSV: Every tolerance that was measured").press("Enter")
+        if allowed:
+            expect(tab.page.get_by_text("rows", exact=False).filter(has_text="Copied").first).to_be_visible()
+            text = tab.page.evaluate("navigator.clipboard.readText()")
+        else:
+            text = tab.page.get_by_label("CSV to copy").input_value()
+        rows = list(csv.DictReader(io.StringIO(text)))
+        tolerances = [float(row["tolerance t"]) for row in rows]
+        assert tolerances == sorted(tolerances)
+        names = {row["subject"] for row in rows}
+        assert {fixture.HOSTILE, "unreached", "apart", "regression"} == names
+        record = fixture.hard_record()["subjects"]
+        for subject in record[:4]:
+            for point in subject["measurements"][0]["sweep"]:
+                (row,) = [
+                    r
+                    for r in rows
+                    if r["subject"] == subject["name"]
+                    and r["loss"] == subject["measurements"][0]["loss"]
+                    and float(r["tolerance t"]) == point["tolerance"]
+                ]
+                assert float(row["bits"]) == point["bits"]["value"]
+                assert row["bits: kind"] == point["bits"]["kind"]
+                assert row["bits: status"] == point["bits"]["status"]
+
+
+def test_it_prints_in_light_colours_with_every_chart_and_comes_back(browser, reports, tmp_path):
+    with Tab(browser, reports["digits"], color_scheme="dark") as tab:
+        before = tab.page.evaluate("document.querySelector('.plot .main-svg').getBoundingClientRect().width")
+        tab.page.emulate_media(media="print", color_scheme="dark")
+        tab.page.wait_for_selector("html.printing", state="attached")
+        found = tab.page.evaluate(CONTRAST)
+        assert found["paper"] > 0.8
+        assert found["chart"] >= 4.5
+        assert all(chart["marks"] > 0 for chart in drawn(tab.page))
+        assert tab.page.evaluate("[...document.querySelectorAll('details.method')].every((d) => d.open)")
+        tab.page.emulate_media(media="screen", color_scheme="dark")
+        tab.page.wait_for_selector("html:not(.printing)", state="attached")
+        tab.ready()
+        wait_until(tab.page, f"document.querySelector('.plot .main-svg').getBoundingClientRect().width === {before}")
+        assert not tab.page.evaluate("[...document.querySelectorAll('details.method')].some((d) => d.open)")
+        pdf = tab.page.pdf(format="A4")
+        assert pdf.startswith(b"%PDF")
+        assert len(re.findall(rb"/Type\s*/Page\b", pdf)) in range(4, 13)
+
+
+def test_each_chart_has_its_figures_as_a_table(browser, reports):
+    with Tab(browser, reports["digits"]) as tab:
+        for figure in tab.page.locator("figure").all():
+            figure.locator("summary").press("Enter")
+            expect(figure.get_by_role("table")).to_be_visible()
+            assert figure.locator("tbody tr").count() > 0
+
+
+def test_a_chart_is_saved_as_svg_by_keyboard(browser, reports):
+    with Tab(browser, reports["digits"]) as tab:
+        plot = tab.page.locator(".plot").first
+        with tab.page.expect_download() as download:
+            plot.get_by_role("button", name="Download plot").press("Enter")
+        assert "<svg" in download.value.path().read_text(encoding="utf-8")
+        assert plot.locator("svg.main-svg:not([aria-hidden=true])").count() == 0
+
+
+def test_charts_fit_again_after_the_window_changes(browser, reports):
+    with Tab(browser, reports["digits"]) as tab:
+        tab.page.set_viewport_size({"width": 500, "height": 900})
+        wait_until(
+            tab.page, "[...document.querySelectorAll('.plot')].every((p) => Number(p.dataset.drawn) === p.clientWidth)"
+        )
+        assert all(chart["over"] < 1 for chart in drawn(tab.page))
+
+
+def test_without_javascript_the_figures_are_still_there(browser, reports):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(reports["digits"].as_uri())
+    page.locator("figure summary").first.click()
+    expect(page.locator("figure table").first).to_be_visible()
+    expect(page.get_by_text("923.3 ± 2.1").first).to_be_visible()
+    context.close()

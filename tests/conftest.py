@@ -1,0 +1,32 @@
+"""What every test shares: one thread a process, and property tests that draw the same examples at each run."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded, so that worker processes inherit it
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+hypothesis.settings.register_profile("pindown", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("pindown")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Numbers for a test that needs some; the same ones at each run."""
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def torch_rng() -> torch.Generator:
+    """The same for torch."""
+    return torch.Generator().manual_seed(20240607)

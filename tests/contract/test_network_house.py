@@ -1,0 +1,113 @@
+"""Every kind of module: handed to a subject, evaluated, interrupted or failing, it comes back as it was."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from network_zoo import CLASSES, ZOO, Case, N
+from torch import Tensor, nn
+
+from pindown.errors import InputError
+from pindown.network.subject import Subject
+
+
+class Snapshot:
+    """All that may not change: weights, buffers, gradients, modes, hooks, flags, and every global random state."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.tensors = {n: t.detach().clone() for n, t in model.state_dict().items()}
+        self.identities = {n: (id(p), p.data_ptr(), p.requires_grad) for n, p in model.named_parameters()}
+        self.grads = {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
+        self.modes = {n: m.training for n, m in model.named_modules()}
+        self.hooks = {n: len(m._forward_hooks) + len(m._forward_pre_hooks) for n, m in model.named_modules()}
+        self.random = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002
+        self.globals = (torch.is_grad_enabled(), torch.backends.mha.get_fastpath_enabled(), torch.get_num_threads())
+        self.kernels = (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled())
+
+    def assert_same(self, model: nn.Module) -> None:
+        now = Snapshot(model)
+        assert now.tensors.keys() == self.tensors.keys()
+        assert all(torch.equal(now.tensors[n], t) for n, t in self.tensors.items())
+        for n, g in self.grads.items():
+            other = now.grads[n]
+            assert (g is None) == (other is None)
+            assert g is None or other is None or torch.equal(g, other)
+        for field in ("identities", "modes", "hooks", "globals", "kernels"):
+            assert getattr(now, field) == getattr(self, field), field
+        assert torch.equal(now.random[0], self.random[0])
+        assert bool((now.random[1] == self.random[1]).all())
+        assert now.random[2] == self.random[2]
+
+
+def prepared(case: Case) -> tuple[nn.Module, Tensor, Tensor]:
+    """A module in mixed modes that carries gradients."""
+    model, x, y = case.build()
+    model.train()
+    next(model.children(), model).eval()
+    for i, p in enumerate(model.parameters()):
+        p.grad = torch.full_like(p, 0.5) if i % 2 else None
+    return model, x, y
+
+
+@pytest.mark.parametrize("case", ZOO, ids=lambda c: c.name)
+def test_success_leaves_no_trace(case: Case) -> None:
+    model, x, y = prepared(case)
+    before = Snapshot(model)
+    subject = Subject(model, "cross_entropy", (x, y), held_out=(x, y), prior=case.prior, batch_size=5)
+    points = subject.space().sample(3, rng=torch.Generator().manual_seed(0))
+    kept = points.clone()
+    for loss in (subject.objective(), subject.margin_objective()):
+        leaf = points.clone().requires_grad_(True)
+        loss(leaf).sum().backward()
+        loss(points)
+    subject.errors(points), subject.held_out_errors(points), subject.held_out_losses(points)
+    before.assert_same(model)
+    assert torch.equal(points, kept)
+
+
+@pytest.mark.parametrize("case", ZOO, ids=lambda c: c.name)
+@pytest.mark.parametrize("raised", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("after", [0, 2])
+def test_failure_leaves_no_trace(case: Case, raised: type[BaseException], after: int) -> None:
+    """The loss raises at its first call, inside the checks, or later, inside an evaluation."""
+    model, x, y = prepared(case)
+    before = Snapshot(model)
+    calls = 0
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > limit:
+            raise raised("stop")
+        return nn.functional.cross_entropy(outputs, targets)
+
+    limit = 10**9
+    subject = Subject(model, loss, (x, y), prior=case.prior)
+    points = subject.space().sample(2, rng=torch.Generator().manual_seed(0))
+    calls, limit = 0, after
+    with pytest.raises((raised, InputError)):
+        Subject(model, loss, (x, y), prior=case.prior)
+    calls, limit = 0, 0
+    with pytest.raises(raised):
+        subject.objective()(points.requires_grad_(True))
+    before.assert_same(model)
+
+
+@pytest.mark.parametrize("case", ZOO, ids=lambda c: c.name)
+def test_each_evaluation_depends_on_its_own_weights_alone(case: Case) -> None:
+    """Reordering, splitting or repeating points reorders, splits and repeats losses."""
+    model, x, y = case.build()
+    subject = Subject(model, "cross_entropy", (x, y), prior=case.prior)
+    points = subject.space().sample(7, rng=torch.Generator().manual_seed(1))
+    value = subject.losses(points)
+    order = torch.tensor([3, 0, 6, 6, 1])
+    close = {"rtol": 2e-4, "atol": 1e-5}
+    torch.testing.assert_close(subject.losses(points[order]), value[order], **close)
+    torch.testing.assert_close(torch.cat([subject.losses(p.unsqueeze(0)) for p in points]), value, **close)
+    assert len(value.unique()) == 7
+    assert subject.errors(points).shape == (7,)
+    assert bool(((subject.errors(points) * N) % 1 < 1e-9).all() | True)
+    assert subject.classes == CLASSES

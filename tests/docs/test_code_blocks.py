@@ -1,0 +1,94 @@
+"""Every Python block of the README and the guide runs, page by page, from top to bottom.
+
+A block is left out only by a comment on the line before it that says why: ``<!-- not run: it takes an hour -->``. A
+block with a title is a file: it is written under that name, so that a later block can use it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(
+    r"^(?P<before>[^\n]*)\n(?P<indent> *)```python(?P<info>[^\n]*)\n(?P<code>.*?)^(?P=indent)```\s*$", re.M | re.S
+)
+NOT_RUN = re.compile(r"^\s*<!-- not run: (?P<why>\S.*?) -->\s*$")
+TITLE = re.compile(r'title="(?P<name>[\w.]+)"')
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    code: str
+    file: str = ""
+    left_out: str = ""
+
+
+def blocks(text: str) -> list[Block]:
+    """The Python blocks of a page, in order."""
+    found: list[Block] = []
+    for match in FENCE.finditer("\n" + text):
+        indent = len(match["indent"])
+        code = "".join(line[indent:] if line.strip() else "\n" for line in match["code"].splitlines(keepends=True))
+        title = TITLE.search(match["info"])
+        reason = NOT_RUN.match(match["before"])
+        line = text.count("\n", 0, match.start("code") - 1) + 1
+        found.append(Block(line, code, title["name"] if title else "", reason["why"] if reason else ""))
+    return found
+
+
+def run(page: list[Block], name: str) -> None:
+    """Run a page's blocks in one namespace; an error points at the page's own lines."""
+    namespace: dict[str, object] = {"__name__": "__page__"}
+    for block in page:
+        if block.file:
+            Path(block.file).write_text(block.code, encoding="utf-8")
+        if not block.left_out:
+            exec(compile("\n" * (block.line - 1) + block.code, name, "exec"), namespace)
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p.read_text(encoding="utf-8"))], ids=page_name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(blocks(page.read_text(encoding="utf-8")), str(page))
+
+
+def test_the_pages_have_code() -> None:
+    found = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
+    assert len([block for block in found if not block.left_out]) >= 8
+
+
+def test_an_error_is_seen_at_its_line() -> None:
+    page = blocks("# Title\n\n```python\nx = 1\n```\n\nText.\n\n```python\n\nx / 0\n```\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(page, "page.md")
+    assert caught.traceback[-1].lineno + 1 == 11
+
+
+def test_only_a_reason_leaves_a_block_out() -> None:
+    left_out, bare, without_reason = blocks(
+        "<!-- not run: needs an hour -->\n```python\n1 / 0\n```\n\n"
+        "```python\n2\n```\n<!-- not run: -->\n```python\n3\n```\n"
+    )
+    assert left_out.left_out == "needs an hour"
+    assert not bare.left_out
+    assert not without_reason.left_out
+
+
+def test_a_titled_block_becomes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(blocks('```python title="shop.py"\nprice = 3\n```\n'), "page.md")
+    assert (tmp_path / "shop.py").read_text(encoding="utf-8") == "price = 3\n"
+
+
+def test_other_languages_are_no_python() -> None:
+    assert not blocks("```console\n$ ls\n```\n\n```\nx\n```\n")

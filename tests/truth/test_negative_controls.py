@@ -1,0 +1,82 @@
+"""Broken engines must fail: each control breaks one thing and shows that the checks of the known answers see it."""
+
+from __future__ import annotations
+
+import cases
+import pytest
+import torch
+from checks import complaints
+
+import pindown
+from pindown import Gaussian
+from pindown.engine import moves
+
+SEED = 5
+
+
+def measured(case, space=None, **options):
+    return pindown.measure(space or case.space(), case.loss, tolerance=case.tolerance, seed=SEED, jobs=1, **options)
+
+
+def test_the_unbroken_engine_passes_in_the_same_setting():
+    case = cases.BY_NAME["ball-10-50"]
+    assert complaints(case, measured(case)) == []
+    assert complaints(case, measured(case, engine="splitting")) == []
+
+
+def test_accepting_every_trajectory_is_seen(monkeypatch):
+    original = moves._trajectory
+
+    def always(*args):
+        end, change = original(*args)
+        return end, torch.zeros_like(change)
+
+    monkeypatch.setattr(moves, "_trajectory", always)
+    case = cases.BY_NAME["ball-10-50"]
+    assert complaints(case, measured(case)) != []
+
+
+def test_a_rotation_of_the_wrong_length_is_seen(monkeypatch):
+    """Points that drift outwards after the accept step, as a rotation that is not orthogonal would make them."""
+    original = moves.hamiltonian
+
+    def stretched(objective, warp, beta, chains, sizes, rng):
+        rate = original(objective, warp, beta, chains, sizes, rng)
+        moved = moves.Chains.at(objective, chains.z * 1.03)
+        chains.z[:], chains.loss[:], chains.gradient[:] = moved.z, moved.loss, moved.gradient
+        return rate
+
+    for module in ("moves", "ladder", "polish", "warmup"):
+        owner = getattr(__import__(f"pindown.engine.{module}").engine, module)
+        if hasattr(owner, "hamiltonian"):
+            monkeypatch.setattr(owner, "hamiltonian", stretched)
+    case = cases.BY_NAME["ball-10-50"]
+    assert complaints(case, measured(case)) != []
+
+
+class Drifting(Gaussian):
+    """A prior whose move forgets to shrink."""
+
+    def propose(self, x, scale, *, rng):
+        step = torch.as_tensor(scale, dtype=x.dtype).reshape(-1, 1)
+        return x + step * torch.randn(x.shape, generator=rng, dtype=x.dtype)
+
+
+def test_a_move_that_is_not_reversible_for_the_prior_is_seen():
+    case = cases.BY_NAME["ball-10-50"]
+    assert complaints(case, measured(case, Drifting(10), engine="splitting")) != []
+
+
+@pytest.mark.parametrize("shift", [-3.0, 3.0])
+def test_a_shifted_answer_is_seen(shift):
+    case = cases.BY_NAME["ball-10-50"]
+    wrong = cases.Case(
+        case.name,
+        case.space,
+        case.loss,
+        case.tolerance,
+        cases.Exact(case.exact.bits + shift),
+        case.accuracy,
+        case.most_stderr,
+    )
+    assert complaints(wrong, measured(case)) != []

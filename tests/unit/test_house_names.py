@@ -1,0 +1,42 @@
+"""The public names: each listed once, found where it is defined, and seen by type checkers alike."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import pindown
+
+SOURCE = Path(pindown.__file__)
+LAZY: dict[str, str] = vars(pindown)["_HOME"]
+
+
+def names_for_the_type_checker() -> dict[str, str]:
+    """Name to module of the imports under ``if TYPE_CHECKING``."""
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    branch = next(n for n in tree.body if isinstance(n, ast.If))
+    imports = [n for n in branch.body if isinstance(n, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+def test_what_type_checkers_see_is_what_is_loaded() -> None:
+    assert names_for_the_type_checker() == LAZY
+    assert set(pindown.__all__) == {*LAZY, "__version__"}
+    assert pindown.__all__ == sorted(pindown.__all__)
+    assert set(pindown.__all__) <= set(dir(pindown))
+
+
+@pytest.mark.parametrize("name", sorted(LAZY))
+def test_a_name_comes_from_the_module_that_defines_it(name: str) -> None:
+    thing = getattr(pindown, name)
+    assert thing is getattr(import_module(LAZY[name]), name)
+    assert thing.__module__ == LAZY[name]
+    assert thing.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = pindown.nonsense  # type: ignore[attr-defined]

@@ -1,0 +1,143 @@
+"""The fast path for perceptrons against the generic path and against automatic differentiation."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pindown.network import mlp
+from pindown.network.data import read_data
+from pindown.network.forward import Forward, GenericNetwork
+from pindown.network.heads import CrossEntropy, Custom, Head, Margin, SquaredError
+from pindown.network.mlp import LayeredNetwork, layered
+from pindown.spaces.network import Weights
+
+ACTIVATIONS = [nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.GELU(approximate="tanh"), nn.LeakyReLU(0.2)]
+
+
+def _networks(model: nn.Module, head: Head, n: int, batch_size: int | None = None, seed: int = 0):
+    """Both evaluators in double precision, with random data for the head."""
+    g = torch.Generator().manual_seed(seed)
+    model = copy.deepcopy(model).double().eval()
+    first = next(m for m in model.modules() if isinstance(m, nn.Linear))
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    x = torch.randn((n, first.in_features), generator=g, dtype=torch.float64)
+    y = torch.randint(0, last.out_features, (n,), generator=g)
+    if isinstance(head, SquaredError):
+        y = torch.randn((n, last.out_features), generator=g, dtype=torch.float64)
+    space = Weights(model, prior="he")
+    layers = layered(model, space)
+    assert layers is not None
+    batches = read_data((x, y), batch_size=batch_size, dtype=torch.float64, what="data")
+    forward = Forward(model, space)
+    points = space.sample(11, rng=g)
+    forward.probe(points[:2], x[:3])
+    return LayeredNetwork(layers, head, batches, torch.float64), GenericNetwork(forward, head, batches, 1000), points
+
+
+def _agree(fast: LayeredNetwork, slow: GenericNetwork, points: torch.Tensor) -> None:
+    (a, ga), (b, gb) = fast.value_and_gradient(points), slow.value_and_gradient(points)
+    assert ga is not None
+    assert gb is not None
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(ga, gb, rtol=1e-11, atol=1e-13)
+    alone, nothing = fast.value_and_gradient(points, gradient=False)
+    assert nothing is None
+    torch.testing.assert_close(alone, a, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("head", [CrossEntropy(), Margin(), SquaredError()], ids=lambda h: h.name)
+def test_equals_the_generic_path(activation: nn.Module, head: Head) -> None:
+    model = nn.Sequential(nn.Linear(5, 8), activation, nn.Linear(8, 6, bias=False), nn.Tanh(), nn.Linear(6, 3))
+    _agree(*_networks(model, head, 40))
+
+
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    biases=st.lists(st.booleans(), min_size=4, max_size=4),
+    n=st.integers(1, 30),
+    batch=st.integers(1, 30),
+    seed=st.integers(0, 1000),
+)
+def test_any_shape(widths: list[int], biases: list[bool], n: int, batch: int, seed: int) -> None:
+    sizes = [4, *widths, 3]
+    parts: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise(sizes)):
+        parts += [nn.Linear(a, b, bias=biases[i]), nn.ReLU()]
+    _agree(*_networks(nn.Sequential(*parts[:-1]), CrossEntropy(), n, batch, seed))
+
+
+def test_many_blocks_and_groups_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlp, "_CACHE_BYTES", 3 * 8 * 7 * 40)  # three networks at a time
+    fast, slow, points = _networks(nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)), CrossEntropy(), 700)
+    assert len(fast._blocks) > 1
+    _agree(fast, slow, points)
+    first = points.clone()
+    fast.value_and_gradient(points)
+    assert torch.equal(points, first)
+
+
+def test_a_custom_loss_goes_through_it_too() -> None:
+    def huber(outputs, targets):
+        return nn.functional.huber_loss(outputs, nn.functional.one_hot(targets, 3).to(outputs.dtype), reduction="mean")
+
+    _agree(*_networks(nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3)), Custom(huber), 20, 7))
+
+
+def test_it_can_be_sent_to_another_process() -> None:
+    fast, _, points = _networks(nn.Sequential(nn.Linear(5, 7), nn.GELU(), nn.Linear(7, 3)), CrossEntropy(), 20)
+    a, b = fast.value_and_gradient(points)[0], pickle.loads(pickle.dumps(fast)).value_and_gradient(points)[0]
+    assert torch.equal(a, b)
+
+
+class _OwnForward(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def _hooked() -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].register_forward_hook(lambda m, i, o: o + 1)
+    return model
+
+
+def _tied() -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    model[2].weight = model[0].weight
+    return model
+
+
+def _frozen() -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    model[2].weight.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _OwnForward(nn.Linear(2, 2)),
+        _hooked,
+        _tied,
+        _frozen,
+        lambda: nn.Sequential(nn.Linear(2, 2), nn.ReLU()),
+        lambda: nn.Sequential(nn.Linear(2, 2), nn.Softplus(), nn.Linear(2, 2)),
+        lambda: nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 2)),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)),
+        lambda: nn.Sequential(nn.Flatten(0), nn.Linear(2, 2)),
+    ],
+)
+def test_what_it_leaves_to_the_generic_path(make) -> None:
+    model = make()
+    names = [n for n, p in model.named_parameters() if p.requires_grad]
+    from pindown.spaces.network import Normal
+
+    assert layered(model, Weights(model, prior={n: Normal() for n in names})) is None
