@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pindown.engine.measure import measure
-    from pindown.engine.profile import Profile, TwoSided
+    from pindown.engine.profile import Profile
+    from pindown.engine.two_sided import TwoSided
     from pindown.errors import (
         CheckpointError,
         DataError,
@@ -83,7 +84,7 @@ _HOME = {
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
-    "TwoSided": "pindown.engine.profile",
+    "TwoSided": "pindown.engine.two_sided",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
     "measure": "pindown.engine.measure",

@@ -53,6 +53,7 @@ class Status(str, Enum):
     EXTINCT = "extinct"
     NON_FINITE = "non-finite"
     NOT_CONVERGED = "not converged"
+    BEYOND_REACH = "beyond reach"
     UNSUPPORTED = "unsupported"
 
     @property
@@ -91,8 +92,11 @@ _MESSAGES = {
         "The loss became NaN or infinite inside the search. Clip it, or use a wider floating-point format."
     ),
     Status.NOT_CONVERGED: (
-        "The independent runs disagree by more than their errors allow, or were still drifting. No figure is given as "
-        "an estimate: raise repeats=, sweeps= or particles=."
+        "The independent runs, or the runs from the prior and those from known solutions, disagree by more than their "
+        "errors allow. The figure is a bound, not an estimate: raise repeats=, or sweeps and chains in settings=."
+    ),
+    Status.BEYOND_REACH: (
+        "This loss is lower than the runs went, so only a bound is known. Measure again with a lower tolerance."
     ),
     Status.UNSUPPORTED: "This cannot be measured on this input.",
 }

@@ -59,6 +59,7 @@ def page_name(page: Path) -> str:
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p.read_text(encoding="utf-8"))], ids=page_name)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # where Python looks first for what a page wrote
     run(blocks(page.read_text(encoding="utf-8")), str(page))
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
-from cases import Case
+from cases import BY_NAME, Case
+
+import pindown
 
 LEVEL = 0.995
 """Level of the interval that one fixed-seed run must be consistent with; coverage at 95% is tested over 40 runs."""
+
+
+@cache
+def measured(name: str, seed: int, engine: str = "auto") -> Any:
+    """The profile of a known case, measured once a process."""
+    case = BY_NAME[name]
+    return pindown.measure(case.space(), case.loss, tolerance=case.tolerance, seed=seed, engine=engine, **case.options)
 
 
 def complaints(case: Case, profile: Any) -> list[str]:

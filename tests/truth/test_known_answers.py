@@ -8,7 +8,7 @@ import cases
 import losses
 import pytest
 import references
-from checks import coefficient_complaints, complaints, covers
+from checks import coefficient_complaints, complaints, covers, measured
 
 import pindown
 from pindown import Box, Gaussian, Status
@@ -19,13 +19,8 @@ MAY_DISAGREE = {"double-basin", "late-basin", "funnel"}
 FAST = [case for case in cases.EVENTS if not case.deep]
 
 
-def run(case: cases.Case, seed: int = SEED, **options):
-    return pindown.measure(case.space(), case.loss, tolerance=case.tolerance, seed=seed, **{**case.options, **options})
-
-
-@pytest.mark.parametrize("case", FAST, ids=str)
-def test_bits_and_learning_coefficient(case):
-    profile = run(case)
+def check(case: cases.Case) -> None:
+    profile = measured(case.name, SEED)
     if case.name in MAY_DISAGREE and profile.status is Status.NOT_CONVERGED:
         assert profile.bits().kind != "estimate" or not profile.bits().status.ok
         return
@@ -34,19 +29,22 @@ def test_bits_and_learning_coefficient(case):
         assert coefficient_complaints(case, profile) == []
 
 
+@pytest.mark.parametrize("case", FAST, ids=str)
+def test_bits_and_learning_coefficient(case):
+    check(case)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in cases.EVENTS if c.deep], ids=str)
 def test_deep(case):
-    profile = run(case)
-    assert complaints(case, profile) == []
-    assert coefficient_complaints(case, profile) == []
+    check(case)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", cases.EVENTS, ids=str)
 def test_intervals_cover(case):
     repeats = 40
-    found = [run(case, seed).bits() for seed in range(1000, 1000 + repeats)]
+    found = [measured(case.name, seed).bits() for seed in range(1000, 1000 + repeats)]
     usable = [e for e in found if e.kind == "estimate" and e.status.ok]
     refused = repeats - len(usable)
     assert refused <= (repeats // 2 if case.name in MAY_DISAGREE else repeats // 10), f"{refused} of {repeats} refused"
@@ -58,7 +56,7 @@ def test_intervals_cover(case):
 
 @pytest.mark.parametrize("case", cases.SMALL, ids=str)
 def test_small_discrete_spaces_are_enumerated(case):
-    profile = run(case)
+    profile = measured(case.name, SEED)
     e = profile.bits()
     assert profile.engine == "enumeration"
     assert e.kind == "exact"
@@ -68,19 +66,19 @@ def test_small_discrete_spaces_are_enumerated(case):
 
 @pytest.mark.parametrize("case", cases.SMALL, ids=str)
 def test_splitting_agrees_with_enumeration(case):
-    profile = run(case, engine="splitting")
+    profile = measured(case.name, SEED, "splitting")
     assert profile.engine == "splitting"
     assert complaints(case, profile) == []
 
 
 def test_splitting_on_a_smooth_space_agrees_with_the_ladder():
     case = cases.BY_NAME["ball-10-50"]
-    assert complaints(case, run(case, engine="splitting")) == []
+    assert complaints(case, measured(case.name, SEED, "splitting")) == []
 
 
 def test_whole_curve_of_a_ball():
     case = cases.BY_NAME["ball-100-300"]
-    profile = run(case)
+    profile = measured(case.name, SEED)
     for bits in (2.0, 20.0, 80.0, 150.0, 250.0):
         t = references.ball_tolerance(100, bits)
         e = profile.bits(t)
@@ -98,7 +96,7 @@ def test_whole_curve_of_a_ball():
 
 def test_solutions_follow_the_prior_within_the_event():
     case = cases.BY_NAME["squares-30-of-100"]
-    profile = run(case)
+    profile = measured(case.name, SEED)
     x = profile.solutions(n=2000)
     assert x.shape == (2000, 100)
     value = case.loss(x)

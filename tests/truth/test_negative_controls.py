@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import cases
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_a_rotation_of_the_wrong_length_is_seen(monkeypatch):
         return rate
 
     for module in ("moves", "ladder", "polish", "warmup"):
-        owner = getattr(__import__(f"pindown.engine.{module}").engine, module)
+        owner = importlib.import_module(f"pindown.engine.{module}")
         if hasattr(owner, "hamiltonian"):
             monkeypatch.setattr(owner, "hamiltonian", stretched)
     case = cases.BY_NAME["ball-10-50"]

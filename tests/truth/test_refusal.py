@@ -7,6 +7,7 @@ import losses
 import pytest
 import references
 import torch
+from checks import measured
 
 import pindown
 from pindown import BitString, EstimationError, Gaussian, Status
@@ -50,8 +51,7 @@ def test_spent_budget_gives_a_lower_bound_that_holds():
 
 def test_below_the_reach_is_a_lower_bound():
     t = references.ball_tolerance(10, 50.0)
-    profile = pindown.measure(Gaussian(10), losses.SquaredNorm(), tolerance=t, seed=SEED)
-    e = profile.bits(t * 1e-9)
+    e = measured("ball-10-50", 20).bits(t * 1e-9)
     assert e.kind == "lower_bound"
     assert 45.0 < e.value < references.ball(10, t * 1e-9).bits
 

@@ -156,10 +156,10 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         if calls > 12:
             raise KeyboardInterrupt
 
-    straight = audit(blobs(), seed=2, **ROUGH)
+    straight = audit(blobs(), seed=2, tolerances=[0.3], **ROUGH)
     with pytest.raises(KeyboardInterrupt):
-        audit(blobs(), seed=2, checkpoint=tmp_path, progress=stop, **ROUGH)
-    resumed = audit(blobs(), seed=2, checkpoint=tmp_path, **ROUGH)
+        audit(blobs(), seed=2, checkpoint=tmp_path, progress=stop, tolerances=[0.3], **ROUGH)
+    resumed = audit(blobs(), seed=2, checkpoint=tmp_path, tolerances=[0.3], **ROUGH)
     for one, two in zip(straight.subjects[0].measurements, resumed.subjects[0].measurements, strict=True):
         assert [p.bits for p in one.sweep] == [p.bits for p in two.sweep]
 
@@ -188,7 +188,7 @@ def test_an_untrained_model_is_refused_or_trained_or_measured_where_told() -> No
 
 
 def test_weights_outside_the_prior_are_brought_inside_and_told() -> None:
-    result = audit(blobs(prior=None), seed=1, **ROUGH)
+    result = audit(blobs(prior=None), seed=1, tolerances=[0.3], **ROUGH)
     assert any("cannot produce" in n for n in result.notes)
     assert result.subjects[0].primary.profile.two_sided is not None
 

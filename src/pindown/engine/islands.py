@@ -130,11 +130,46 @@ class Island:
             out[f.name] = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
         return out | {"status": self.status.value}
 
+    def to_plain(self) -> dict[str, Any]:
+        """The record as JSON values, without the stored points."""
+        out: dict[str, Any] = {"status": self.status.value}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _POINT_FIELDS or f.name == "status":
+                continue
+            if isinstance(value, np.ndarray):
+                out[f.name] = [_json_number(v) for v in value.tolist()]
+            else:
+                out[f.name] = _json_number(value) if isinstance(value, float) else value
+        return out
+
+    @classmethod
+    def from_plain(cls, record: dict[str, Any]) -> Island:
+        """Read back what :meth:`to_plain` made; there are no stored points."""
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            if f.name == "points":
+                values[f.name] = torch.empty(0)
+            elif f.name in _POINT_FIELDS:
+                values[f.name] = np.empty(0)
+            elif f.type == "Array":
+                values[f.name] = np.asarray([float(v) for v in record[f.name]])
+            else:
+                values[f.name] = float(record[f.name]) if f.type == "float" else record[f.name]
+        return cls(**(values | {"status": Status(record["status"])}))
+
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Island:
         """Read back what :meth:`to_state` made."""
         values = {k: v.numpy() if isinstance(v, Tensor) and k != "points" else v for k, v in state.items()}
         return cls(**(values | {"status": Status(state["status"])}))
+
+
+_POINT_FIELDS = ("points", "point_loss", "point_log_weight", "ancestor")
+
+
+def _json_number(v: float) -> float | str:
+    return v if math.isfinite(v) else str(v)
 
 
 @contextmanager

@@ -82,6 +82,7 @@ class Ladder:
     _centre: float = 0.0
     _beta: float = 0.0
     _log_z: float = 0.0
+    _span: float = 1.0
     _means: list[float] = field(default_factory=list)
 
     @property
@@ -167,7 +168,7 @@ class Ladder:
             size = np.exp(2.0 * logsumexp(log_ratio) - logsumexp(2.0 * log_ratio)) / len(h)
             return beta, log_ratio, float(size)
 
-        low, high = self._centre, max(float(self.depth[-1]), self._centre + 0.05)
+        low, high = self._centre, max(float(self.depth[-1]), self._centre) + 0.5 * self._span
         beta, log_ratio, size = to(high)
         if size >= self.settings.ladder_size:
             return high, beta, log_ratio
@@ -194,7 +195,9 @@ class Ladder:
         index = np.unique((np.asarray(_QUANTILES) * finite.size).astype(int))[::-1]
         new_loss, new_depth = finite[index], -log_volume[index]
         above = self.loss > new_loss[0]
-        gap = 1.0 * math.sqrt(float(self.schedule.variance(self._centre)))
+        # Knots closer than a third of what the stage spans would follow the noise of the ranks.
+        self._span = float(new_depth[-1] - new_depth[0])
+        gap = 0.3 * self._span
         self.loss, self.depth = _thin(
             np.concatenate([self.loss[above], new_loss]), np.concatenate([self.depth[above], new_depth]), gap
         )
@@ -211,16 +214,17 @@ class Ladder:
             self.status = Status.EXTINCT
 
     def _at_floor(self) -> bool:
-        """Whether the mean loss has settled above the tolerance: ten stages' progress would not close the gap.
+        """Whether the mean loss has settled above the tolerance although the depth went on growing.
 
-        The last stages' gains are compared with the way that is left; a geometric approach to a floor above
-        the tolerance makes the ratio of gains to the gap fall below any bound.
+        The last stages' gains are compared with the way that is left; an approach to a floor above the
+        tolerance makes their ratio fall below any bound.
         """
         if len(self._means) <= 2 * _FLOOR_STAGES:
             return False
         recent = self._means[-_FLOOR_STAGES] - self._means[-1]
         gap = self._means[-1] - self.tolerance
-        return recent < 0.01 * gap
+        deeper = self._centre - self.rungs[-_FLOOR_STAGES].depth
+        return recent < 0.01 * gap and deeper > 2.0 * math.sqrt(float(self.schedule.variance(self._centre)))
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as tensors and plain values."""
@@ -235,7 +239,7 @@ class Ladder:
             "warp": None
             if self._warp is None
             else (torch.as_tensor(self._warp.loss), torch.as_tensor(self._warp.depth)),
-            "numbers": (self._centre, self._beta, self._log_z),
+            "numbers": (self._centre, self._beta, self._log_z, self._span),
             "means": self._means,
         }
 
@@ -249,7 +253,7 @@ class Ladder:
         if state["warp"] is not None:
             loss, depth = (t.numpy() for t in state["warp"])
             self._warp = Warp(loss, depth, self.schedule, self.objective.device)
-        self._centre, self._beta, self._log_z = state["numbers"]
+        self._centre, self._beta, self._log_z, self._span = state["numbers"]
         self._means = list(state["means"])
 
 

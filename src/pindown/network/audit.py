@@ -8,7 +8,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pindown.network.digits import digits_subject
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
 from pindown.network.plan import Plan, plan_audit
+from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
 from pindown.network.verdict import notes, verdict
@@ -33,7 +34,6 @@ from pindown.rng import child_seed, torch_generator
 
 __all__ = ["Audit", "Plan", "audit", "audit_digits", "plan_audit"]
 
-Progress = Callable[[float, str], None]
 DIGITS_WIDTHS = (30, 100)
 _TRAINING_RUNS, _TRAINING_RUNS_FULL = 5, 20
 _REPEATS, _REPEATS_FULL = 4, 12
@@ -87,10 +87,21 @@ def audit(
 
     Raises:
         InputError: if a subject has no trained network and no tolerances are given, or for a bad argument.
+
+    Example:
+        >>> import torch
+        >>> from pindown import Subject, audit
+        >>> x = torch.eye(2)
+        >>> line = Subject(torch.nn.Linear(2, 1, bias=False), "mse", (x, torch.zeros(2, 1)), prior="lecun", name="line")
+        >>> result = audit(line, tolerances=[0.1], repeats=2, jobs=1)
+        >>> point = result.subjects[0].primary.at_tolerance  # |w|² ≤ 0.2 with w ~ N(0, 1/2): χ²₂ ≤ 0.4
+        >>> low, high = point.bits.interval(0.999)  # exactly −log2(1 − e^(−0.2)) = 2.46 bits
+        >>> low < 2.46 < high
+        True
     """
     began = time.perf_counter()
     subjects = as_subjects(subject)
-    progress = None if progress is None else _rising(progress)
+    progress = None if progress is None else rising(progress)
     wanted = _checked_tolerances(tolerances)
     jobs_done: list[SubjectAudit] = []
     remarks: list[str] = []
@@ -99,7 +110,7 @@ def audit(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
             device=device or str(one.device), settings=settings, tolerances=wanted,
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
-            progress=None if progress is None else _part(progress, i, len(subjects), one.name),
+            progress=None if progress is None else part(progress, i, len(subjects), one.name),
         )  # fmt: skip
         jobs_done.append(run.run())
         remarks += [f"{one.name}: {note}" for note in (*one.notes, *run.remarks)]
@@ -250,7 +261,7 @@ class _Run:
             self.space, loss, tolerance=tolerance, repeats=self.repeats, seed=child_seed(self.seed, number) % 2**31,
             known=known if len(known) else None,
             checkpoint=None if self.checkpoint is None else str(self.checkpoint / _slug(loss.name)),
-            progress=None if self.progress is None else _window(self.progress, start, share, loss.name),
+            progress=None if self.progress is None else window(self.progress, start, share, loss.name),
             **self.options,
         )  # fmt: skip
 
@@ -307,31 +318,37 @@ class _Run:
             )
 
     def _comparison(self, profile: Profile) -> Comparison | None:
-        """Random solutions at the trained networks' mean loss, or at the lowest loss that was reached above it."""
+        """Random solutions at the trained networks' mean loss, or at up to twice that where it was not reached."""
         subject = self.subject
         if not subject.held_out_size or not self.solutions:
             return None
-        at = float(self.train_loss.mean())
-        if profile.bits(at).kind != "estimate" or not profile.bits(at).status.ok:
-            self.remarks.append(f"No random solutions were drawn at training loss {at:.4g}: it was not reached.")
+        mean = float(self.train_loss.mean())
+        reached = [t for t in (mean, 1.5 * mean, 2.0 * mean) if _is_reached(profile.bits(t))]
+        if not reached:
+            self.remarks.append(f"No random solutions were drawn: training loss {2.0 * mean:.4g} was not reached.")
             return None
-        draws = profile.solutions(at, n=self.draws, seed=child_seed(self.seed, 2) % 2**31).to(subject.device)
+        at = reached[0]
+        if at > mean:
+            self.remarks.append(
+                f"Random solutions are compared at training loss {at:.4g}, as the trained networks' mean of {mean:.4g} "
+                "was not reached."
+            )
+        drawn = profile.draw(at, n=self.draws, seed=child_seed(self.seed, 2) % 2**31)
+        draws = drawn.points.to(subject.device)
         quantity, score = "held_out_error", subject.held_out_errors
         if subject.classes is None:
             quantity, score = "held_out_loss", subject.held_out_losses
-        runs, ancestors = _origins(profile, len(draws))
-        random = clustered_mean(_listed(score(draws)), runs, f"{self.space.reference} given training loss ≤ {at:.4g}")
+        random = clustered_mean(
+            _listed(score(draws)), drawn.runs.tolist(), f"{self.space.reference} given training loss ≤ {at:.4g}"
+        )
         sgd = clustered_mean(_listed(score(self.points)), None, "training runs")
         return Comparison(
-            quantity, at, sgd, len(self.solutions), random, len(draws), ancestors, difference(random, sgd)
+            quantity, at, sgd, len(self.solutions), random, len(draws), drawn.ancestors, difference(random, sgd)
         )
 
 
-def _origins(profile: Profile, n: int) -> tuple[list[int] | None, int | None]:
-    """Which independent run each of the last draws came from, and how many distinct ancestors they have."""
-    found = profile.diagnostics.get("solution_runs"), profile.diagnostics.get("solution_ancestors")
-    runs = list(found[0]) if isinstance(found[0], list) and len(found[0]) == n else None
-    return runs, int(found[1]) if isinstance(found[1], int | float) else None
+def _is_reached(bits: Estimate) -> bool:
+    return bits.kind == "estimate" and bits.status.ok
 
 
 def _sweep(top: float, lowest: float) -> list[float]:
@@ -361,26 +378,6 @@ def _listed(values: Tensor) -> list[float]:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "subject"
-
-
-def _part(progress: Progress, i: int, n: int, name: str) -> Progress:
-    return lambda share, text: progress((i + share) / n, f"{name}: {text}")
-
-
-def _window(progress: Progress, start: float, width: float, name: str) -> Progress:
-    return lambda share, text: progress(start + width * share, f"{name}, {text}")
-
-
-def _rising(progress: Progress) -> Progress:
-    """Progress that never falls: the engine may find that it needs more sweeps than it had announced."""
-    most = 0.0
-
-    def report(share: float, text: str) -> None:
-        nonlocal most
-        most = max(most, min(share, 1.0))
-        progress(most, text)
-
-    return report
 
 
 def _environment(subject: Subject, device: str | None) -> dict[str, str | int]:

@@ -129,6 +129,14 @@ def plan_audit(
 
     Raises:
         InputError: for something that is no subject.
+
+    Example:
+        >>> import torch
+        >>> from pindown.network.subject import Subject
+        >>> line = Subject(torch.nn.Linear(2, 1), "mse", (torch.eye(2), torch.zeros(2, 1)))
+        >>> plan = plan_audit(line, jobs=1)
+        >>> plan.workers, plan.subjects[0].parameters, plan.evaluations > 0
+        (1, 3, True)
     """
     if subjects is None:
         subjects = [digits_subject(width, runs=1) for width in (30, 100)]

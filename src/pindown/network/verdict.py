@@ -167,7 +167,7 @@ def _with_interval(e: Estimate, *, percent: bool = False, points: bool = False) 
     """An estimate with its 95% interval, or a bound as one.
 
     >>> _with_interval(Estimate(812.31, 1.9, "bits", dof=3))
-    '812.3 bits (95%: 806.3 to 818.4)'
+    '812 bits (95%: 806 to 818)'
     """
     scale = 100.0 if percent else 1.0
     unit = (" points" if points else "%") if percent else "" if e.unit == "1" else f" {e.unit}"
