@@ -1,10 +1,12 @@
-"""What every test shares: one thread a process, and property tests that draw the same examples at each run."""
+"""What every test shares: one process, one thread, and property tests that draw the same examples at each run."""
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded, so that worker processes inherit it
+# Tests run side by side, so each keeps to one core unless it asks for more; set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("PINDOWN_JOBS", "1")
 
 import hypothesis
 import numpy as np

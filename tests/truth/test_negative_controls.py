@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 
 import cases
 import pytest
@@ -10,7 +11,7 @@ import torch
 from checks import complaints
 
 import pindown
-from pindown import Gaussian
+from pindown import BitString
 from pindown.engine import moves
 
 SEED = 5
@@ -26,14 +27,14 @@ def test_the_unbroken_engine_passes_in_the_same_setting():
     assert complaints(case, measured(case, engine="splitting")) == []
 
 
-def test_accepting_every_trajectory_is_seen(monkeypatch):
+def test_accepting_whatever_the_energy_is_seen(monkeypatch):
     original = moves._trajectory
 
-    def always(*args):
+    def blind(*args):
         end, change = original(*args)
-        return end, torch.zeros_like(change)
+        return end, torch.full_like(change, -math.log(moves.ACCEPTANCE))
 
-    monkeypatch.setattr(moves, "_trajectory", always)
+    monkeypatch.setattr(moves, "_trajectory", blind)
     case = cases.BY_NAME["ball-10-50"]
     assert complaints(case, measured(case)) != []
 
@@ -56,17 +57,18 @@ def test_a_rotation_of_the_wrong_length_is_seen(monkeypatch):
     assert complaints(case, measured(case)) != []
 
 
-class Drifting(Gaussian):
-    """A prior whose move forgets to shrink."""
+class Greedy(BitString):
+    """Fair coins whose move sets bits more readily than it clears them."""
 
     def propose(self, x, scale, *, rng):
-        step = torch.as_tensor(scale, dtype=x.dtype).reshape(-1, 1)
-        return x + step * torch.randn(x.shape, generator=rng, dtype=x.dtype)
+        y = super().propose(x, scale, rng=rng)
+        return torch.where(torch.rand(x.shape, generator=rng) < 0.05, torch.ones_like(y), y)
 
 
 def test_a_move_that_is_not_reversible_for_the_prior_is_seen():
-    case = cases.BY_NAME["ball-10-50"]
-    assert complaints(case, measured(case, Drifting(10), engine="splitting")) != []
+    case = cases.BY_NAME["all-ones"]
+    assert complaints(case, measured(case, engine="splitting")) == []
+    assert complaints(case, measured(case, Greedy(32), engine="splitting")) != []
 
 
 @pytest.mark.parametrize("shift", [-3.0, 3.0])

@@ -29,7 +29,7 @@ def make_subject():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2))
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    for _ in range(200):
+    for _ in range(80):
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(x[:40]), y[:40]).backward()
         optimiser.step()
@@ -49,7 +49,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "COLUMNS": "200"},
+        env={k: v for k, v in os.environ.items() if k != "PINDOWN_JOBS"},  # as a person has it
     )
 
 

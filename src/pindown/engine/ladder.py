@@ -151,6 +151,7 @@ class Ladder:
         return StepSizes(
             torch.tensor([step], dtype=torch.float64, device=chains.z.device),
             StepSizes.scale_from(squares).unsqueeze(0),
+            self.settings.leaps,
             round=2 if self.rungs else 0,
         )
 

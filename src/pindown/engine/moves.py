@@ -27,7 +27,6 @@ __all__ = ["ACCEPTANCE", "Chains", "StepSizes", "hamiltonian", "swap_neighbours"
 
 ACCEPTANCE = 0.8
 """Acceptance that step sizes aim at; 0.65 to 0.9 differ little in cost (Betancourt et al. 2014)."""
-MAX_LEAPS = 16
 _JITTER = 0.2
 _TRAJECTORY = math.pi / 2.0  # a quarter turn forgets the start wherever the step fits the curvature
 
@@ -63,17 +62,19 @@ class StepSizes:
     Attributes:
         step: ``(K,)``, float64; ε above.
         scale: ``(K, D)``; s above, at most 1.
+        most_leaps: most leapfrog steps of a trajectory.
         round: how many adaptations were made.
     """
 
     step: Tensor
     scale: Tensor
+    most_leaps: int
     round: int = 0
 
     @property
     def leaps(self) -> Tensor:
         """Leapfrog steps a trajectory takes at each stage."""
-        return (_TRAJECTORY / self.step).ceil().clamp(2, MAX_LEAPS).long()
+        return (_TRAJECTORY / self.step).ceil().clamp(2, self.most_leaps).long()
 
     def adapt(self, accepted: Tensor) -> None:
         """Move each step towards the acceptance aimed at, by less and less (Robbins and Monro 1951)."""

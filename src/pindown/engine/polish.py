@@ -92,9 +92,11 @@ class Polish:
             steps.append(rung.step)
             squares.append(rung.squares)
         sizes = StepSizes(
-            torch.tensor(steps, dtype=torch.float64, device=device), StepSizes.scale_from(torch.stack(squares))
+            torch.tensor(steps, dtype=torch.float64, device=device),
+            StepSizes.scale_from(torch.stack(squares)),
+            settings.leaps,
+            round=1,
         )
-        sizes.round = 1
         return cls(objective, rng, warp, beta, Chains.at(objective, torch.stack(z)), sizes)
 
     def sweep(self, *, adapt: bool) -> None:
@@ -144,7 +146,7 @@ class Polish:
             "schedule": self.warp.schedule.floor,
             "beta": self.beta,
             "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
-            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.round),
+            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round),
             "losses": [torch.as_tensor(a) for a in self.losses],
             "snapshots": [(z, torch.as_tensor(a), torch.as_tensor(o)) for z, a, o in self.snapshots],
             "swaps": self.swaps,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "TwoSided"]
 
 SCHEMA = "pindown/profile/1"
+_WIDEST_BRACKET = 0.05
 Array = NDArray[np.float64]
 
 
@@ -99,9 +100,10 @@ class Profile:
             t: loss; the tolerance by default.
 
         Returns:
-            An estimate where every run reached ``t`` and the runs agree. Below the reach a lower bound: the 95%
-            lower end at the reach. Where the runs disagree an upper bound: the least of them, since a run that
-            missed a basin only sees too little volume.
+            An estimate where every run reached ``t`` and the runs agree; widened where second halves of the runs
+            still differ from first halves, or where the two directions of the check lie up to 5% apart, and then
+            the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the runs
+            disagree an upper bound: the least of them, since a run that missed a basin sees too little volume.
         """
         t = self._loss(t)
         if self.engine == "enumeration":
@@ -112,18 +114,15 @@ class Profile:
         values = [max(0.0, -bits(i.log_volume_at(t))) for i in self.islands]
         mean, stderr = mean_and_stderr(values)
         dof = max(1.0, self.repeats - 1.0)
-        status = self.status if not self.status.ok or self._drifting() or self._disagree(values) else Status.REACHED
-        if self.status.ok:
-            if self._disagree(values) and (self.two_sided is None or self.two_sided.meets is not True):
-                status = Status.NOT_CONVERGED
-            elif self._drifting():
-                status = Status.WIDENED
-        if status is Status.NOT_CONVERGED:
-            return Estimate(min(values), stderr, "bits", "upper_bound", status, self.reference, dof)
-        if status is Status.WIDENED:
-            stderr = math.hypot(stderr, 0.5 * self._mean_drift())
-        if status is Status.BUDGET_SPENT or status is Status.EXTINCT:
-            status = Status.REACHED  # this loss itself was reached
+        gap = self._bracket() * mean
+        if self.status is Status.NOT_CONVERGED or self._disagree(values) or gap > _WIDEST_BRACKET * mean:
+            return Estimate(min(values), stderr, "bits", "upper_bound", Status.NOT_CONVERGED, self.reference, dof)
+        status = Status.REACHED
+        if self._drifting():
+            status, stderr = Status.WIDENED, math.hypot(stderr, 0.5 * self._mean_drift())
+        if gap > 0.0:
+            # The truth lies between the two sides: the middle, with both sides two standard errors away.
+            status, mean, stderr = Status.WIDENED, mean - 0.5 * gap, math.hypot(stderr, 0.25 * gap)
         return Estimate(mean, stderr, "bits", "estimate", status, self.reference, dof)
 
     def learning_coefficient(self, t: float | None = None) -> Estimate:
@@ -291,6 +290,14 @@ class Profile:
         mean, stderr = mean_and_stderr(values)
         status = self.bits(t).status
         return Estimate(factor * mean, factor * stderr, unit, "estimate", status, self.reference, max(1.0, self.repeats - 1.0))
+
+    def _bracket(self) -> float:
+        """Gap between the two sides of the check at the tolerance, as a share of the bits; 0 where they meet."""
+        sides = self.two_sided
+        if sides is None or sides.meets is not False or sides.bits_from_prior.value <= 0:
+            return 0.0
+        gap = abs(sides.bits_from_prior.value - sides.bits_from_known.value) / sides.bits_from_prior.value
+        return gap if math.isfinite(gap) else math.inf
 
     def _mean_drift(self) -> float:
         return abs(float(np.mean([i.drift for i in self.islands])))

@@ -20,6 +20,7 @@ class Settings:
         burn_in: sweeps before the first production block, in which step sizes adapt.
         sweeps: sweeps of the first production block; blocks double until the free energies stop drifting.
         doublings: how often the block may double.
+        leaps: most leapfrog steps of a trajectory.
         spacing: distance of neighbouring stages in standard deviations of the depth.
         width: variance of the depth deep down, as a share of the final depth in nats.
         ladder_size: effective sample size, as a share of the particles, kept from stage to stage.
@@ -41,6 +42,7 @@ class Settings:
     burn_in: int = 24
     sweeps: int = 32
     doublings: int = 3
+    leaps: int = 16
     spacing: float = 1.0
     width: float = 0.36
     ladder_size: float = 0.5

@@ -40,7 +40,7 @@ def warm_up(polish: Polish, known: Tensor, moves: int, tolerance: float) -> tupl
     chains = Chains.at(polish.objective, start.unsqueeze(0).clone())
     loss = np.empty((moves - moves // 2, stages, n))
     for k in range(stages - 1, 0, -1):
-        sizes = StepSizes(polish.sizes.step[k - 1 : k], polish.sizes.scale[k - 1 : k])
+        sizes = StepSizes(polish.sizes.step[k - 1 : k], polish.sizes.scale[k - 1 : k], polish.sizes.most_leaps)
         unused = (4 * moves if k == stages - 1 else moves) - len(loss)
         for move in range(-unused, len(loss)):
             hamiltonian(polish.objective, polish.warp, polish.beta[k : k + 1], chains, sizes, polish.rng)

@@ -25,7 +25,7 @@ from pindown.network.comparison import clustered_mean, difference
 from pindown.network.digits import digits_subject
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
-from pindown.network.plan import Plan, plan_audit
+from pindown.network.plan import QUICK, Plan, plan_audit
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -83,7 +83,7 @@ def audit(
         progress: called with the share done and a text.
         device: where points are held; by default the subject's device.
         jobs: worker processes, see :func:`pindown.measure`.
-        settings: the engine's sizes.
+        settings: the engine's sizes; by default those of ``QUICK``, and the engine's own with ``full``.
 
     Raises:
         InputError: if a subject has no trained network and no tolerances are given, or for a bad argument.
@@ -108,7 +108,7 @@ def audit(
     for i, one in enumerate(subjects):
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
-            device=device or str(one.device), settings=settings, tolerances=wanted,
+            device=device or str(one.device), settings=settings or (Settings() if full else QUICK), tolerances=wanted,
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
         )  # fmt: skip
@@ -339,7 +339,7 @@ class _Run:
         if subject.classes is None:
             quantity, score = "held_out_loss", subject.held_out_losses
         random = clustered_mean(
-            _listed(score(draws)), drawn.runs.tolist(), f"{self.space.reference} given training loss ≤ {at:.4g}"
+            _listed(score(draws)), drawn.runs, f"{self.space.reference} given training loss ≤ {at:.4g}"
         )
         sgd = clustered_mean(_listed(score(self.points)), None, "training runs")
         return Comparison(

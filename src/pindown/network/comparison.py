@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +13,7 @@ from pindown.estimate import Estimate
 __all__ = ["clustered_mean", "difference"]
 
 
-def clustered_mean(values: ArrayLike, clusters: Sequence[int] | None, reference: str, unit: str = "1") -> Estimate:
+def clustered_mean(values: ArrayLike, clusters: ArrayLike | None, reference: str, unit: str = "1") -> Estimate:
     r"""The mean of values that come in clusters, with an error that counts clusters, not values.
 
     The variance of the mean is the cluster-robust one, :math:`\frac{m}{m-1} \sum_c (\sum_{i \in c} (x_i - \bar x))^2 /

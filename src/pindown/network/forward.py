@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pindown.errors import InputError
 from pindown.network.data import Batches, Inputs
-from pindown.network.heads import Head
+from pindown.network.heads import Head, Total
 from pindown.spaces.network import Weights
 
 __all__ = ["FORWARD_ERRORS", "Forward", "GenericNetwork", "activation_bytes", "evaluation_copy"]
@@ -223,22 +223,16 @@ class GenericNetwork:
         values: list[Tensor] = []
         slopes: list[Tensor] = []
         for part in x.split(self.rows):
-            value = torch.zeros(len(part), dtype=x.dtype, device=x.device)
-            slope = torch.zeros_like(part) if gradient else None
+            total = Total(self.head, part, gradient=gradient)
             for inputs, targets in batches:
-                if slope is None:
-                    with torch.no_grad():
-                        value += self.head.sums(self.forward(part, inputs), targets).to(x.dtype)
-                    continue
-                with torch.enable_grad():
-                    leaf = part.detach().requires_grad_(True)
+                with torch.set_grad_enabled(gradient):
+                    leaf = part.detach().requires_grad_(gradient)
                     sums = self.head.sums(self.forward(leaf, inputs), targets)
-                    (step,) = torch.autograd.grad(sums.sum(), leaf)
-                value += sums.detach().to(x.dtype)
-                slope += step
-            values.append(value / self.count)
-            if slope is not None:
-                slopes.append(slope / self.count)
+                    step = torch.autograd.grad(sums.sum(), leaf)[0] if gradient else None
+                total.add(sums.detach().to(x.dtype), step)
+            values.append(total.value / self.count)
+            if total.slope is not None:
+                slopes.append(total.slope / self.count)
         return torch.cat(values), torch.cat(slopes) if gradient else None
 
     def outputs(self, x: Tensor, inputs: Inputs) -> Tensor:

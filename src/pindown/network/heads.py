@@ -1,7 +1,7 @@
 r"""Losses of a network's outputs: cross-entropy, squared error, the margin surrogate, or the user's own.
 
 A head turns the outputs of many networks on one batch into one sum a network. Sums, not means, so that batches of
-different size add up to the mean over all examples.
+different size add up to the mean over all examples; :class:`Total` adds them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pindown.errors import DataError, InputError
 
-__all__ = ["CrossEntropy", "Custom", "Head", "Margin", "SquaredError", "head_from", "labels_and_margins"]
+__all__ = ["CrossEntropy", "Custom", "Head", "Margin", "SquaredError", "Total", "head_from", "labels_and_margins"]
 
 TIE = 1e-30  # what a tied example adds to the margin loss: above zero, and lost in any other value
 
@@ -26,9 +26,11 @@ class Head(ABC):
 
     Attributes:
         name: its name in reports.
+        signed: whether a batch below zero counts only where no batch is above; see :class:`Total`.
     """
 
     name: str
+    signed: bool = False
 
     @abstractmethod
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -106,19 +108,23 @@ class CrossEntropy(Head):
 
 
 class Margin(Head):
-    r"""The hinge surrogate of training error: the mean over labels of :math:`\max(0, -m_i)`.
+    r"""A surrogate of training error that is at most zero exactly where no training label is wrong.
 
-    The margin :math:`m_i` is the logit of the label minus the largest other logit. The loss is zero exactly where
-    every margin is above zero, that is where the training error is zero: a tie counts as an error, and adds
-    1e-30, which is above zero and changes nothing else.
+    The margin :math:`m_i` is the logit of label i minus the largest other logit. Where some margin is not above
+    zero the loss is the mean shortfall :math:`\frac{1}{n} \sum_i \max(0, -m_i)`; where all are, it goes on below
+    zero as :math:`-\frac{1}{n} \min_i m_i`. The two meet smoothly where one last label is still wrong, so that a
+    sampler sees no plateau at zero. A tie counts as an error: it adds 1e-30, which is above zero and changes
+    nothing else.
     """
 
     name = "margin"
+    signed = True
 
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
         _, margin = labels_and_margins(outputs, targets)
-        hinge = functional.relu(-margin) + TIE * (margin <= 0).to(margin.dtype)
-        return hinge.flatten(1).sum(1)
+        margin = margin.flatten(1)
+        hinge = functional.relu(-margin).sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
+        return torch.where((margin > 0).all(1), -margin.amin(1), hinge)
 
     def count(self, targets: Tensor) -> int:
         return targets.numel()
@@ -132,10 +138,14 @@ class Margin(Head):
         others = outputs.masked_fill_(prepared.bool(), -torch.inf)
         best = others.amax(1)
         margin = own.sub_(best)
+        least, where = margin.min(1)
+        right = least > 0
         wrong = margin <= 0
         sums = (margin.clamp(max=0.0).neg_() + TIE * wrong.to(margin.dtype)).sum(1)
+        sums = torch.where(right, -least, sums)
         if not gradient:
             return sums, None
+        wrong[right, where[right]] = True  # the one margin that counts there
         slope = (others == best.unsqueeze(1)).to(outputs.dtype)
         return sums, slope.sub_(hot).mul_(wrong.to(outputs.dtype).unsqueeze(1))
 
@@ -216,6 +226,39 @@ class Custom(Head):
             self.vectorised = bool(torch.allclose(batched[0], self._sum(outputs, targets), equal_nan=True))
         except (RuntimeError, ValueError, TypeError, NotImplementedError):
             self.vectorised = False  # a loop over networks serves any loss
+
+
+class Total:
+    """Values and gradients of batches put together.
+
+    They are added, except for a signed loss: there the values above zero are added, and where there are none the
+    largest is taken. So the margin loss of all batches is that of one large batch.
+
+    Args:
+        head: the loss.
+        points: networks ``(N, D)`` that the totals are for.
+        gradient: whether gradients come along.
+    """
+
+    def __init__(self, head: Head, points: Tensor, *, gradient: bool) -> None:
+        self.signed = head.signed
+        self.value = torch.zeros(len(points), dtype=points.dtype, device=points.device)
+        self.slope = torch.zeros_like(points) if gradient else None
+        self._first = True
+
+    def add(self, value: Tensor, slope: Tensor | None) -> None:
+        """One batch more."""
+        if self._first or not self.signed:
+            self.value += value
+            if self.slope is not None and slope is not None:
+                self.slope += slope
+            self._first = False
+            return
+        both = (self.value > 0) & (value > 0)
+        takes = ~both & (value > self.value)
+        self.value = torch.where(both, self.value + value, torch.maximum(self.value, value))
+        if self.slope is not None and slope is not None:
+            self.slope = torch.where(takes.unsqueeze(1), slope, self.slope + both.unsqueeze(1) * slope)
 
 
 def head_from(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Head:

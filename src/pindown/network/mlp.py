@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from pindown.network.data import Batches
-from pindown.network.heads import Head
+from pindown.network.heads import Head, Total
 from pindown.spaces.network import Weights
 
 __all__ = ["LayeredNetwork", "layered"]
@@ -146,15 +146,22 @@ class LayeredNetwork:
         value = torch.zeros(len(x), dtype=x.dtype, device=x.device)
         slope = torch.empty_like(x, memory_format=torch.contiguous_format) if gradient else None
         rows = self._group(x, max(len(b[0]) for b in blocks))
+        # Gradients of a loss that adds up go straight into place; others are put together batch by batch.
+        straight = not self.head.signed or len(blocks) == 1
         for start in range(0, len(x), rows):
             part = x[start : start + rows]
-            into = None if slope is None else slope[start : start + rows]
+            place = None if slope is None else slope[start : start + rows]
+            total = Total(self.head, part, gradient=gradient and not straight)
             for i, (examples, columns, prepared) in enumerate(blocks):
                 out, saved = self._forward(part, columns, save=gradient)
                 sums, delta = self.head.columns(out, prepared, gradient=gradient)
-                value[start : start + rows] += sums
+                into = place if straight or place is None else torch.empty_like(part)
                 if into is not None and delta is not None:
-                    self._backward(part, delta.mul_(1.0 / self.count), saved, examples, into, add=i > 0)
+                    self._backward(part, delta.mul_(1.0 / self.count), saved, examples, into, add=straight and i > 0)
+                total.add(sums, into)
+            value[start : start + rows] = total.value
+            if place is not None and total.slope is not None:
+                place.copy_(total.slope)
         return value.div_(self.count), slope
 
     def _group(self, x: Tensor, examples: int) -> int:

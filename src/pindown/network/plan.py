@@ -19,8 +19,13 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["Plan", "SubjectPlan", "plan_audit"]
+__all__ = ["QUICK", "Plan", "SubjectPlan", "plan_audit"]
 
+# The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
+QUICK = Settings(
+    particles=16, chains=3, burn_in=16, sweeps=32, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
+    warm_moves=12,
+)  # fmt: skip
 _GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
 _LADDER_MOVES = 4.0
 _LADDER_STAGES = 3.0  # stages of the descent for each stage of the replica exchange
@@ -144,7 +149,7 @@ def plan_audit(
     runs = repeats or (12 if full else 4)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(runs, cores if jobs is None or jobs < 0 else jobs))
-    sizes = settings or Settings()
+    sizes = settings or (Settings() if full else QUICK)
     return Plan(tuple(_plan(s, runs, workers, sizes) for s in several), runs, workers)
 
 

@@ -69,7 +69,7 @@ def _of_subject(subject: SubjectAudit) -> Iterator[str]:
         if check is not None:
             yield f"{subject.name}, {m.loss}: {check.statement}"
         else:
-            yield f"{subject.name}, {m.loss}: no two-sided check was possible, as no trained weights reach this event."
+            yield f"{subject.name}, {m.loss}: no two-sided check: the trained weights or the runs do not reach it."
     depth = _depth(subject)
     if depth:
         yield depth
