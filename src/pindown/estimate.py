@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Literal
 
 from pindown.errors import CheckpointError, InputError
@@ -39,7 +39,7 @@ def nats(bits: float) -> float:
     return bits * _LN2
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a measurement ended. ``.message`` tells the user what it means and what to do.
 
     >>> Status.BUDGET_SPENT.message.startswith("The budget")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from pindown.engine.checkpoint import Checkpoint
 from pindown.engine.ladder import Ladder
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.polish import Polish
+from pindown.engine.record import Island
 from pindown.engine.reweight import Weighted, free_energies, thermodynamic_integral, weigh
 from pindown.engine.scout import Pilot, run_levels
 from pindown.engine.settings import Settings
@@ -29,7 +30,7 @@ from pindown.estimate import Status, bits
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space
 
-__all__ = ["Island", "Task", "run_island", "run_islands"]
+__all__ = ["Task", "run_island", "run_islands"]
 
 Array = NDArray[np.float64]
 _CURVE_POINTS = 1024
@@ -67,109 +68,6 @@ class Task:
     folder: str | None = None
     mark: str = ""
     progress_file: str | None = None
-
-
-@dataclass(frozen=True)
-class Island:
-    """What one run found.
-
-    Attributes:
-        index: number of the run.
-        status: how it ended.
-        loss, log_volume: the curve, losses increasing, ``ln P(L ≤ loss)``.
-        reach: lowest loss at which the curve rests on at least ten effective samples; +inf if none.
-        lambda_loss, lambda_value: loss at which each stage sits and the learning coefficient there.
-        drift: second minus first half of the run, bits.
-        within: the run's own standard error, bits, from its blocks.
-        lowest: lowest loss seen.
-        points, point_loss, point_log_weight, ancestor: stored points with their weights under the prior.
-        warm_loss, cold_loss, warm_log_volume: the run's two-sided check, or empty and NaN.
-        stage_beta: inverse temperatures of the stages, 1 to K.
-        evaluations, gradient_evaluations, non_finite, seconds: cost.
-        diagnostics: plain values.
-    """
-
-    index: int
-    status: Status
-    loss: Array
-    log_volume: Array
-    reach: float
-    lambda_loss: Array
-    lambda_value: Array
-    drift: float
-    within: float
-    lowest: float
-    points: Tensor
-    point_loss: Array
-    point_log_weight: Array
-    ancestor: Array
-    warm_loss: Array
-    cold_loss: Array
-    warm_log_volume: float
-    stage_beta: Array
-    evaluations: int
-    gradient_evaluations: int
-    non_finite: int
-    seconds: float
-    diagnostics: dict[str, Any] = field(default_factory=dict)
-
-    def log_volume_at(self, t: float) -> float:
-        """``ln P(L ≤ t)``, linear between the curve's points; −inf below the lowest."""
-        if self.loss.size == 0 or t < self.loss[0]:
-            return -math.inf
-        if t >= self.loss[-1]:
-            return float(self.log_volume[-1])
-        i = int(np.searchsorted(self.loss, t, side="right")) - 1
-        return float(self.log_volume[i])
-
-    def to_state(self) -> dict[str, Any]:
-        """The record as tensors and plain values."""
-        out: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            out[f.name] = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
-        return out | {"status": self.status.value}
-
-    def to_plain(self) -> dict[str, Any]:
-        """The record as JSON values, without the stored points."""
-        out: dict[str, Any] = {"status": self.status.value}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name in _POINT_FIELDS or f.name == "status":
-                continue
-            if isinstance(value, np.ndarray):
-                out[f.name] = [_json_number(v) for v in value.tolist()]
-            else:
-                out[f.name] = _json_number(value) if isinstance(value, float) else value
-        return out
-
-    @classmethod
-    def from_plain(cls, record: dict[str, Any]) -> Island:
-        """Read back what :meth:`to_plain` made; there are no stored points."""
-        values: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name == "points":
-                values[f.name] = torch.empty(0)
-            elif f.name in _POINT_FIELDS:
-                values[f.name] = np.empty(0)
-            elif f.type == "Array":
-                values[f.name] = np.asarray([float(v) for v in record[f.name]])
-            else:
-                values[f.name] = float(record[f.name]) if f.type == "float" else record[f.name]
-        return cls(**(values | {"status": Status(record["status"])}))
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Island:
-        """Read back what :meth:`to_state` made."""
-        values = {k: v.numpy() if isinstance(v, Tensor) and k != "points" else v for k, v in state.items()}
-        return cls(**(values | {"status": Status(state["status"])}))
-
-
-_POINT_FIELDS = ("points", "point_loss", "point_log_weight", "ancestor")
-
-
-def _json_number(v: float) -> float | str:
-    return v if math.isfinite(v) else str(v)
 
 
 @contextmanager
@@ -262,9 +160,9 @@ class _LadderIsland:
                 done = min(1.0, polish.sweeps / total) if self.block == 0 else len(polish.losses) / length
                 self.report(_LADDER_SHARE + (0.97 - _LADDER_SHARE) * done)
                 self._save(None)
-                if self.task.budget is not None and self.objective.evaluations >= self.task.budget:
-                    if len(polish.losses) >= _BLOCKS:
-                        return Status.BUDGET_SPENT
+                spent = self.task.budget is not None and self.objective.evaluations >= self.task.budget
+                if spent and len(polish.losses) >= _BLOCKS:
+                    return Status.BUDGET_SPENT
             _, h = polish.recorded()
             drift, error = _drift(h, polish.beta.cpu().numpy())
             if abs(drift) <= 4.0 * error or self.block >= settings.doublings:
@@ -424,11 +322,7 @@ def run_islands(
         for i, task in enumerate(tasks):
             report = None
             if progress is not None:
-                call = progress
-
-                def report(share: float, i: int = i) -> None:
-                    call((i + share) / len(tasks), f"run {i + 1} of {len(tasks)}")
-
+                report = _share_of(progress, i, len(tasks))
             out.append(run_island(task, report))
         return out
     watch = None
@@ -443,6 +337,10 @@ def run_islands(
     finally:
         if watch is not None:
             watch.stop()
+
+
+def _share_of(progress: Callable[[float, str], None], i: int, n: int) -> Callable[[float], None]:
+    return lambda share: progress((i + share) / n, f"run {i + 1} of {n}")
 
 
 class _Watch:
@@ -520,4 +418,3 @@ def _local_slopes(loss: Array, volume: Array) -> tuple[Array, Array]:
             at.append(float(np.exp(x[i])))
             value.append(float(np.polyfit(x[inside], y[inside], 1)[0]))
     return np.asarray(at), np.asarray(value)
-

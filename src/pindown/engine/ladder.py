@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 _PRIOR_DRAWS = 512
 _QUANTILES = (0.5, 0.2, 0.05)
 _FLOOR_STAGES = 6
+_RATE_STAGES = 6
 
 
 @dataclass
@@ -88,8 +89,26 @@ class Ladder:
     @property
     def schedule(self) -> Schedule:
         """Width of the stages on the way down, where the final depth is not known yet."""
-        half = max(1.0, 0.5 * self.objective.space.dim)
-        return Schedule(floor=min(50.0, half), growth=self.settings.ladder_growth, ceiling=half)
+        widest = min(max(1.0, 0.5 * self.objective.space.dim), self.widest)
+        return Schedule(floor=min(50.0, widest), growth=self.settings.ladder_growth, ceiling=widest)
+
+    @property
+    def widest(self) -> float:
+        r"""The variance of the depth at which one step size still fits a whole stage.
+
+        Forces grow with depth at the rate :math:`g = d \ln |\nabla S| / dS`, and the step that they allow shrinks
+        with them; it stays within a factor of two over a stage whose standard deviation is :math:`0.7/g`. A
+        regular minimum has :math:`g = 1/2λ`, far from binding; a thin shell has 1.
+        """
+        if len(self.rungs) < _RATE_STAGES:
+            return math.inf
+        deep = self.rungs[-max(_RATE_STAGES, len(self.rungs) // 2) :]
+        depth = np.array([r.depth for r in deep])
+        force = np.array([0.5 * math.log(float(r.squares.sum()) + 1e-300) for r in deep])
+        if np.ptp(depth) <= 0.0:
+            return math.inf
+        rate = float(np.polyfit(depth, force, 1)[0])
+        return max(0.25, 0.5 / rate**2) if rate > 0.0 else math.inf
 
     def start(self) -> None:
         """Draw from the prior and read the first piece of the curve off the ranks."""
@@ -237,9 +256,7 @@ class Ladder:
             "status": None if self.status is None else self.status.value,
             "lowest": self.lowest,
             "chains": None if chains is None else (chains.z, chains.loss, chains.gradient, chains.origin),
-            "warp": None
-            if self._warp is None
-            else (torch.as_tensor(self._warp.loss), torch.as_tensor(self._warp.depth)),
+            "warp": None if self._warp is None else self._warp.state(),
             "numbers": (self._centre, self._beta, self._log_z, self._span),
             "means": self._means,
         }
@@ -252,8 +269,7 @@ class Ladder:
         self.lowest = state["lowest"]
         self._chains = None if state["chains"] is None else Chains(*state["chains"])
         if state["warp"] is not None:
-            loss, depth = (t.numpy() for t in state["warp"])
-            self._warp = Warp(loss, depth, self.schedule, self.objective.device)
+            self._warp = Warp.from_state(state["warp"], self.objective.device)
         self._centre, self._beta, self._log_z, self._span = state["numbers"]
         self._means = list(state["means"])
 

@@ -18,12 +18,13 @@ from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from torch import Tensor
 
-from pindown.engine.checkpoint import Checkpoint, fingerprint
+from pindown.engine.checkpoint import fingerprint
 from pindown.engine.enumeration import MOST_POINTS, enumerate_losses
-from pindown.engine.islands import Island, Task, run_islands
+from pindown.engine.islands import Task, run_islands
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.profile import Profile
-from pindown.engine.scout import Pilot, run_pilot
+from pindown.engine.record import Island
+from pindown.engine.scout import run_pilot
 from pindown.engine.settings import Settings
 from pindown.engine.solutions import Source
 from pindown.engine.two_sided import compare_sides
@@ -120,7 +121,11 @@ def measure(
     pilot = None
     if chosen == "splitting":
         pilot = run_pilot(
-            objective, tolerance, settings, torch_generator(seed, _PILOT, device=device), None if budget is None else budget // 4
+            objective,
+            tolerance,
+            settings,
+            torch_generator(seed, _PILOT, device=device),
+            None if budget is None else budget // 4,
         )
         diagnostics["pilot_evaluations"] = objective.evaluations
         diagnostics["levels"] = len(pilot.levels)
@@ -128,10 +133,12 @@ def measure(
     if checkpoint is not None:
         Path(checkpoint).mkdir(parents=True, exist_ok=True)
         mark = _mark(space, objective, tolerance, seed, settings, chosen, budget)
+    each = None if budget is None else max(1, budget // repeats)
+    folder = None if checkpoint is None else str(checkpoint)
     tasks = [
         Task(
             space, _numpy_or_torch(objective), tolerance, seed, settings, i, chosen, str(device), pilot, known_z,
-            None if budget is None else max(1, budget // repeats), None if checkpoint is None else str(checkpoint), mark,
+            each, folder, mark,
         )
         for i in range(repeats)
     ]  # fmt: skip

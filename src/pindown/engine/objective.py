@@ -86,7 +86,7 @@ class Objective:
             (grad,) = torch.autograd.grad(value.sum(), leaf)
         self.evaluations += len(z)
         self.gradient_evaluations += len(z)
-        loss = value.detach().double()
+        loss, grad = value.detach().double(), grad.contiguous()  # autograd may hand out an expanded view
         # One reduction sees NaN and infinity in both; the rows are looked for only then.
         if not bool(torch.isfinite(loss.sum() + grad.sum())):
             bad = ~(torch.isfinite(loss) & torch.isfinite(grad).all(-1))
@@ -149,7 +149,7 @@ class Objective:
             # NumPy functions refuse tensors that carry a gradient or live elsewhere with a TypeError.
             try:
                 value = self.loss(x.detach().cpu().numpy())
-            except Exception:
+            except TypeError:
                 raise error from None
             self.takes_numpy = True
         if isinstance(value, np.ndarray | np.generic):

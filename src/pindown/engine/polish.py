@@ -28,14 +28,14 @@ __all__ = ["Polish", "place_stages"]
 Array = NDArray[np.float64]
 
 
-def place_stages(depth: float, dim: int, settings: Settings) -> tuple[Schedule, Array]:
+def place_stages(depth: float, dim: int, settings: Settings, widest: float = math.inf) -> tuple[Schedule, Array]:
     """A schedule for a known final depth and the depths of its stages, the prior left out.
 
     Stages are equally spaced in ``∫ dS/√variance(S)``, the thermodynamic length, so that neighbours
     overlap equally everywhere (Gelman and Meng 1998).
     """
     half = max(1.0, 0.5 * dim)
-    schedule = Schedule(floor=min(max(1.0, settings.width * depth), half))
+    schedule = Schedule(floor=min(max(1.0, settings.width * depth), half, widest))
     grid = np.linspace(0.0, depth, 4001)
     rate = 1.0 / np.sqrt(schedule.variance(grid))
     length = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(grid))])
@@ -77,7 +77,7 @@ class Polish:
         objective, settings, rng = ladder.objective, ladder.settings, ladder.rng
         dim, device, n = objective.space.dim, objective.device, settings.chains or 8
         centre = ladder.rungs[-1].depth if ladder.rungs else 1.0
-        schedule, depths = place_stages(centre, dim, settings)
+        schedule, depths = place_stages(centre, dim, settings, ladder.widest)
         warp = Warp(ladder.loss, ladder.depth, schedule, device)
         beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
         rungs = np.array([r.depth for r in ladder.rungs])
@@ -142,8 +142,7 @@ class Polish:
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as tensors and plain values."""
         return {
-            "warp": (torch.as_tensor(self.warp.loss), torch.as_tensor(self.warp.depth)),
-            "schedule": self.warp.schedule.floor,
+            "warp": self.warp.state(),
             "beta": self.beta,
             "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
             "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round),
@@ -157,11 +156,10 @@ class Polish:
     @classmethod
     def from_state(cls, objective: Objective, rng: torch.Generator, state: dict[str, Any]) -> Polish:
         """Take up where :meth:`state` left off."""
-        loss, depth = (t.numpy() for t in state["warp"])
         return cls(
             objective,
             rng,
-            Warp(loss, depth, Schedule(floor=state["schedule"]), objective.device),
+            Warp.from_state(state["warp"], objective.device),
             state["beta"],
             Chains(*state["chains"]),
             StepSizes(*state["sizes"]),

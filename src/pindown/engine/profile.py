@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 from torch import Tensor
 
-from pindown.engine.islands import Island
+from pindown.engine.record import Island
 from pindown.engine.two_sided import TwoSided
 from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate, Kind, Status, bits
@@ -289,7 +289,9 @@ class Profile:
             return nothing
         mean, stderr = mean_and_stderr(values)
         status = self.bits(t).status
-        return Estimate(factor * mean, factor * stderr, unit, "estimate", status, self.reference, max(1.0, self.repeats - 1.0))
+        return Estimate(
+            factor * mean, factor * stderr, unit, "estimate", status, self.reference, max(1.0, self.repeats - 1.0)
+        )
 
     def _bracket(self) -> float:
         """Gap between the two sides of the check at the tolerance, as a share of the bits; 0 where they meet."""

@@ -54,12 +54,20 @@ class Settings:
     pilot_particles: int = 200
     splitting_particles: int = 1000
     splitting_moves: int = 64
-    warm_moves: int = 8
+    warm_moves: int = 16
     keep_bytes: int = 128 * 2**20
     threads: int = 1
 
     def __post_init__(self) -> None:
-        least = {"particles": 8, "chains": 1, "burn_in": 1, "sweeps": 8, "stages": 1, "splitting_moves": 1, "threads": 1}
+        least = {
+            "particles": 8,
+            "chains": 1,
+            "burn_in": 1,
+            "sweeps": 8,
+            "stages": 1,
+            "splitting_moves": 1,
+            "threads": 1,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:

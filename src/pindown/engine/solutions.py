@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pindown.engine.islands import Island
 from pindown.engine.objective import Loss
+from pindown.engine.record import Island
 from pindown.errors import InputError
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space

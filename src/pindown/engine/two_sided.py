@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pindown.engine.islands import Island
+from pindown.engine.record import Island
 from pindown.errors import CheckpointError
 from pindown.estimate import Estimate, Status, bits
 from pindown.stats import mean_and_stderr
@@ -101,9 +101,10 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
         meets = True if high - low <= max(4.0, 0.2 * float(cold.mean())) else None
     else:
         meets = False
-    status = Status.NOT_CONVERGED if meets is False else Status.REACHED
-    from_prior = Estimate(*_mean(cold), "bits", "estimate" if meets is not False else "upper_bound", status, reference, dof)
-    from_known = Estimate(*_mean(warm), "bits", "estimate" if meets is not False else "lower_bound", status, reference, dof)
+    apart = meets is False
+    status = Status.NOT_CONVERGED if apart else Status.REACHED
+    from_prior = Estimate(*_mean(cold), "bits", "upper_bound" if apart else "estimate", status, reference, dof)
+    from_known = Estimate(*_mean(warm), "bits", "lower_bound" if apart else "estimate", status, reference, dof)
     words = {
         True: "They meet: chains cooled from the prior and chains warmed up from the known solutions agree.",
         None: "Undecided: the difference between the two directions is too uncertain.",
@@ -121,7 +122,8 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
 
 
 def _mean(x: Any) -> tuple[float, float]:
-    return mean_and_stderr(x)
+    # A side that never came below the tolerance has infinite bits, and then no error.
+    return mean_and_stderr(x) if np.isfinite(x).all() else (float(np.mean(x)), math.nan)
 
 
 def _plain(e: Estimate) -> str:

@@ -112,6 +112,17 @@ class Warp:
         slope = (3.0 * a * u + 2.0 * b) * u + c
         return torch.where(finite, value, torch.inf), torch.where(finite, slope, 0.0)
 
+    def state(self) -> tuple[Tensor, Tensor, float, float, float]:
+        """The knots and the schedule as tensors and plain values."""
+        s = self.schedule
+        return torch.as_tensor(self.loss), torch.as_tensor(self.depth), s.floor, s.growth, s.ceiling
+
+    @classmethod
+    def from_state(cls, state: tuple[Tensor, Tensor, float, float, float], device: torch.device | str) -> Warp:
+        """Read back what :meth:`state` made."""
+        loss, depth, floor, growth, ceiling = state
+        return cls(loss.numpy(), depth.numpy(), Schedule(floor, growth, ceiling), device)
+
     def depth_at(self, loss: float) -> float:
         """Depth at a loss by interpolation between the knots, held at the ends."""
         return float(np.interp(loss, self.loss[::-1], self.depth[::-1]))

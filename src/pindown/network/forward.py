@@ -230,9 +230,10 @@ class GenericNetwork:
                     sums = self.head.sums(self.forward(leaf, inputs), targets)
                     step = torch.autograd.grad(sums.sum(), leaf)[0] if gradient else None
                 total.add(sums.detach().to(x.dtype), step)
-            values.append(total.value / self.count)
+            value, factor = self.head.finish(total.value, self.count)
+            values.append(value)
             if total.slope is not None:
-                slopes.append(total.slope / self.count)
+                slopes.append(total.slope * factor.unsqueeze(1))
         return torch.cat(values), torch.cat(slopes) if gradient else None
 
     def outputs(self, x: Tensor, inputs: Inputs) -> Tensor:

@@ -48,6 +48,10 @@ class Head(ABC):
         """How many terms the sum over these targets has; the loss is the sum over the count."""
         return len(targets)
 
+    def finish(self, total: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The loss from the total of all batches ``(N,)``, and its derivative with respect to the total."""
+        return total / count, torch.full_like(total, 1.0 / count)
+
     def prepare(self, targets: Tensor, classes: int) -> Tensor:
         """Targets in the form that :meth:`columns` wants."""
         del classes
@@ -108,13 +112,13 @@ class CrossEntropy(Head):
 
 
 class Margin(Head):
-    r"""A surrogate of training error that is at most zero exactly where no training label is wrong.
+    r"""A surrogate of training error that is below zero exactly where no training label is wrong.
 
     The margin :math:`m_i` is the logit of label i minus the largest other logit. Where some margin is not above
-    zero the loss is the mean shortfall :math:`\frac{1}{n} \sum_i \max(0, -m_i)`; where all are, it goes on below
-    zero as :math:`-\frac{1}{n} \min_i m_i`. The two meet smoothly where one last label is still wrong, so that a
-    sampler sees no plateau at zero. A tie counts as an error: it adds 1e-30, which is above zero and changes
-    nothing else.
+    zero the loss is the root mean square shortfall, :math:`\sqrt{\frac{1}{n} \sum_i \max(0, -m_i)^2}`; where all
+    are, it goes on below zero as :math:`-(n \sum_i m_i^{-2})^{-1/2}`. Both are smooth, and where one last label
+    turns right they meet with the same slope: a sampler meets neither the kinks of a sum of hinges nor a plateau.
+    A tie counts as an error.
     """
 
     name = "margin"
@@ -123,8 +127,18 @@ class Margin(Head):
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
         _, margin = labels_and_margins(outputs, targets)
         margin = margin.flatten(1)
-        hinge = functional.relu(-margin).sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
-        return torch.where((margin > 0).all(1), -margin.amin(1), hinge)
+        short = functional.relu(-margin).square().sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
+        right = (margin > 0).all(1)
+        # The other branch must not bring infinite slopes in where it is not taken.
+        inside = torch.where(right.unsqueeze(1), margin, 1.0)
+        return torch.where(right, -inside.pow(-2).sum(1), short)
+
+    def finish(self, total: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        size = (count * total.abs()).clamp_min(torch.finfo(total.dtype).tiny)
+        outside = (size.sqrt() / count, 0.5 * size.rsqrt())
+        inside = (-size.rsqrt(), -0.5 * count * size.pow(-1.5))
+        value, factor = (torch.where(total > 0, a, b) for a, b in zip(outside, inside, strict=True))
+        return value, factor
 
     def count(self, targets: Tensor) -> int:
         return targets.numel()
@@ -138,16 +152,15 @@ class Margin(Head):
         others = outputs.masked_fill_(prepared.bool(), -torch.inf)
         best = others.amax(1)
         margin = own.sub_(best)
-        least, where = margin.min(1)
-        right = least > 0
-        wrong = margin <= 0
-        sums = (margin.clamp(max=0.0).neg_() + TIE * wrong.to(margin.dtype)).sum(1)
-        sums = torch.where(right, -least, sums)
+        right = (margin > 0).all(1)
+        short = margin.clamp(max=0.0)
+        sums = short.square().sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
+        sums = torch.where(right, -margin.pow(-2).sum(1), sums)
         if not gradient:
             return sums, None
-        wrong[right, where[right]] = True  # the one margin that counts there
+        rate = torch.where(right.unsqueeze(1), 2.0 * margin.pow(-3), 2.0 * short)  # d sums / d margin
         slope = (others == best.unsqueeze(1)).to(outputs.dtype)
-        return sums, slope.sub_(hot).mul_(wrong.to(outputs.dtype).unsqueeze(1))
+        return sums, hot.sub(slope).mul_(rate.unsqueeze(1))
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         check_labels(outputs, targets)
@@ -231,8 +244,8 @@ class Custom(Head):
 class Total:
     """Values and gradients of batches put together.
 
-    They are added, except for a signed loss: there the values above zero are added, and where there are none the
-    largest is taken. So the margin loss of all batches is that of one large batch.
+    They are added; of a signed loss only those above zero are, where there are any. So the loss of several batches
+    is that of one large batch.
 
     Args:
         head: the loss.
@@ -248,17 +261,14 @@ class Total:
 
     def add(self, value: Tensor, slope: Tensor | None) -> None:
         """One batch more."""
-        if self._first or not self.signed:
-            self.value += value
-            if self.slope is not None and slope is not None:
-                self.slope += slope
-            self._first = False
-            return
-        both = (self.value > 0) & (value > 0)
-        takes = ~both & (value > self.value)
-        self.value = torch.where(both, self.value + value, torch.maximum(self.value, value))
+        keep = take = torch.ones_like(value)
+        if self.signed and not self._first:
+            above, more = self.value > 0, value > 0
+            keep, take = (above | ~more).to(value.dtype), (more | ~above).to(value.dtype)
+        self._first = False
+        self.value = keep * self.value + take * value
         if self.slope is not None and slope is not None:
-            self.slope = torch.where(takes.unsqueeze(1), slope, self.slope + both.unsqueeze(1) * slope)
+            self.slope = keep.unsqueeze(1) * self.slope + take.unsqueeze(1) * slope
 
 
 def head_from(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Head:

@@ -146,7 +146,7 @@ class LayeredNetwork:
         value = torch.zeros(len(x), dtype=x.dtype, device=x.device)
         slope = torch.empty_like(x, memory_format=torch.contiguous_format) if gradient else None
         rows = self._group(x, max(len(b[0]) for b in blocks))
-        # Gradients of a loss that adds up go straight into place; others are put together batch by batch.
+        # Gradients go straight into place where their factor is known beforehand; else they are put together.
         straight = not self.head.signed or len(blocks) == 1
         for start in range(0, len(x), rows):
             part = x[start : start + rows]
@@ -157,12 +157,14 @@ class LayeredNetwork:
                 sums, delta = self.head.columns(out, prepared, gradient=gradient)
                 into = place if straight or place is None else torch.empty_like(part)
                 if into is not None and delta is not None:
-                    self._backward(part, delta.mul_(1.0 / self.count), saved, examples, into, add=straight and i > 0)
-                total.add(sums, into)
-            value[start : start + rows] = total.value
+                    if straight:
+                        delta *= self.head.finish(sums, self.count)[1].view(-1, 1, 1)
+                    self._backward(part, delta, saved, examples, into, add=straight and i > 0)
+                total.add(sums, None if straight else into)
+            value[start : start + rows], factor = self.head.finish(total.value, self.count)
             if place is not None and total.slope is not None:
-                place.copy_(total.slope)
-        return value.div_(self.count), slope
+                torch.mul(total.slope, factor.unsqueeze(1), out=place)
+        return value, slope
 
     def _group(self, x: Tensor, examples: int) -> int:
         """How many networks go through together: as even as possible, within the cache."""

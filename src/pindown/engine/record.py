@@ -1,0 +1,121 @@
+"""What one run found, as a record that can be stored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pindown.estimate import Status
+
+__all__ = ["Island"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Island:
+    """What one run found.
+
+    Attributes:
+        index: number of the run.
+        status: how it ended.
+        loss, log_volume: the curve, losses increasing, ``ln P(L ≤ loss)``.
+        reach: lowest loss at which the curve rests on at least ten effective samples; +inf if none.
+        lambda_loss, lambda_value: loss at which each stage sits and the learning coefficient there.
+        drift: second minus first half of the run, bits.
+        within: the run's own standard error, bits, from its blocks.
+        lowest: lowest loss seen.
+        points, point_loss, point_log_weight, ancestor: stored points with their weights under the prior.
+        warm_loss, cold_loss, warm_log_volume: the run's two-sided check, or empty and NaN.
+        stage_beta: inverse temperatures of the stages, 1 to K.
+        evaluations, gradient_evaluations, non_finite, seconds: cost.
+        diagnostics: plain values.
+    """
+
+    index: int
+    status: Status
+    loss: Array
+    log_volume: Array
+    reach: float
+    lambda_loss: Array
+    lambda_value: Array
+    drift: float
+    within: float
+    lowest: float
+    points: Tensor
+    point_loss: Array
+    point_log_weight: Array
+    ancestor: Array
+    warm_loss: Array
+    cold_loss: Array
+    warm_log_volume: float
+    stage_beta: Array
+    evaluations: int
+    gradient_evaluations: int
+    non_finite: int
+    seconds: float
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def log_volume_at(self, t: float) -> float:
+        """``ln P(L ≤ t)``, linear between the curve's points; −inf below the lowest."""
+        if self.loss.size == 0 or t < self.loss[0]:
+            return -math.inf
+        if t >= self.loss[-1]:
+            return float(self.log_volume[-1])
+        i = int(np.searchsorted(self.loss, t, side="right")) - 1
+        return float(self.log_volume[i])
+
+    def to_state(self) -> dict[str, Any]:
+        """The record as tensors and plain values."""
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            out[f.name] = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+        return out | {"status": self.status.value}
+
+    def to_plain(self) -> dict[str, Any]:
+        """The record as JSON values, without the stored points."""
+        out: dict[str, Any] = {"status": self.status.value}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _POINT_FIELDS or f.name == "status":
+                continue
+            if isinstance(value, np.ndarray):
+                out[f.name] = [_json_number(v) for v in value.tolist()]
+            else:
+                out[f.name] = _json_number(value) if isinstance(value, float) else value
+        return out
+
+    @classmethod
+    def from_plain(cls, record: dict[str, Any]) -> Island:
+        """Read back what :meth:`to_plain` made; there are no stored points."""
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            if f.name == "points":
+                values[f.name] = torch.empty(0)
+            elif f.name in _POINT_FIELDS:
+                values[f.name] = np.empty(0)
+            elif f.type == "Array":
+                values[f.name] = np.asarray([float(v) for v in record[f.name]])
+            else:
+                values[f.name] = float(record[f.name]) if f.type == "float" else record[f.name]
+        return cls(**(values | {"status": Status(record["status"])}))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Island:
+        """Read back what :meth:`to_state` made."""
+        values = {k: v.numpy() if isinstance(v, Tensor) and k != "points" else v for k, v in state.items()}
+        return cls(**(values | {"status": Status(state["status"])}))
+
+
+_POINT_FIELDS = ("points", "point_loss", "point_log_weight", "ancestor")
+
+
+def _json_number(v: float) -> float | str:
+    return v if math.isfinite(v) else str(v)
