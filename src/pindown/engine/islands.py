@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -71,7 +71,7 @@ class Task:
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def _threads(n: int) -> Generator[None, None, None]:
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -83,11 +83,7 @@ def _threads(n: int) -> Iterator[None]:
 def run_island(task: Task, report: Callable[[float], None] | None = None) -> Island:
     """One run: a function of its task and nothing else."""
     if report is None and task.progress_file is not None:
-        shares = np.memmap(task.progress_file, dtype=np.float64, mode="r+")
-
-        def report(share: float) -> None:
-            shares[task.index] = share
-
+        report = _writer(task.progress_file, task.index)
     with _threads(task.settings.threads):
         if task.engine == "splitting":
             return _splitting_island(task, report)
@@ -236,7 +232,7 @@ class _LadderIsland:
         task = self.task
         return Island(
             task.index, status, empty, empty, math.inf, empty, empty, 0.0, math.nan, self.ladder.lowest,
-            torch.empty(0, task.space.dim), empty, empty, empty, empty, empty, math.nan, empty,
+            torch.empty(0, task.space.dim), empty, empty, np.empty(0, np.int64), empty, empty, math.nan, empty,
             self.objective.evaluations, self.objective.gradient_evaluations, self.objective.non_finite,
             self.spent + time.perf_counter() - self.began,
         )  # fmt: skip
@@ -333,10 +329,15 @@ def run_islands(
         watch = _Watch(path, [t.index for t in tasks], progress)
     try:
         results = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run_island)(t) for t in tasks)
-        return list(results)
+        return cast(list[Island], list(results))
     finally:
         if watch is not None:
             watch.stop()
+
+
+def _writer(path: str, index: int) -> Callable[[float], None]:
+    shares = np.memmap(path, dtype=np.float64, mode="r+")
+    return lambda share: shares.__setitem__(index, share)
 
 
 def _share_of(progress: Callable[[float, str], None], i: int, n: int) -> Callable[[float], None]:

@@ -51,7 +51,7 @@ class Island:
     points: Tensor
     point_loss: Array
     point_log_weight: Array
-    ancestor: Array
+    ancestor: NDArray[np.int64]
     warm_loss: Array
     cold_loss: Array
     warm_log_volume: float
@@ -95,23 +95,28 @@ class Island:
     @classmethod
     def from_plain(cls, record: dict[str, Any]) -> Island:
         """Read back what :meth:`to_plain` made; there are no stored points."""
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {"status": Status(record["status"])}
         for f in fields(cls):
             if f.name == "points":
                 values[f.name] = torch.empty(0)
             elif f.name in _POINT_FIELDS:
                 values[f.name] = np.empty(0)
+            elif f.name == "status":
+                continue
             elif f.type == "Array":
                 values[f.name] = np.asarray([float(v) for v in record[f.name]])
             else:
                 values[f.name] = float(record[f.name]) if f.type == "float" else record[f.name]
-        return cls(**(values | {"status": Status(record["status"])}))
+        return cls(**values)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Island:
         """Read back what :meth:`to_state` made."""
-        values = {k: v.numpy() if isinstance(v, Tensor) and k != "points" else v for k, v in state.items()}
-        return cls(**(values | {"status": Status(state["status"])}))
+        values: dict[str, Any] = {}
+        for name, v in state.items():
+            values[name] = v.numpy() if isinstance(v, Tensor) and name != "points" else v
+        values["status"] = Status(state["status"])
+        return cls(**values)
 
 
 _POINT_FIELDS = ("points", "point_loss", "point_log_weight", "ancestor")
