@@ -73,8 +73,9 @@ def test_zero_margin_loss_is_zero_training_error(case: Case, torch_rng: torch.Ge
     assert int((loss > 0).sum()) >= 3
     own = outputs.gather(2, labels.expand(6, -1).unsqueeze(2)).squeeze(2)
     rest = outputs.scatter(2, labels.expand(6, -1).unsqueeze(2), -math.inf).amax(2)
-    short = (rest - own).clamp(min=0).square().mean(1).sqrt()
-    wanted = torch.where((own > rest).all(1), -((own - rest).pow(-2).sum(1) * len(x)).rsqrt(), short)
+    margin = (own - rest) / outputs.std(2, correction=0)
+    short = (-margin).clamp(min=0).square().mean(1).sqrt()
+    wanted = torch.where((own > rest).all(1), -(margin.pow(-2).sum(1) * len(x)).rsqrt(), short)
     torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-6)
     batches = Subject(model, "cross_entropy", (x, labels), prior=case.prior, batch_size=5)
     torch.testing.assert_close(batches.margin_objective()(points), loss, rtol=1e-4, atol=1e-6)

@@ -114,11 +114,13 @@ class CrossEntropy(Head):
 class Margin(Head):
     r"""A surrogate of training error that is below zero exactly where no training label is wrong.
 
-    The margin :math:`m_i` is the logit of label i minus the largest other logit. Where some margin is not above
-    zero the loss is the root mean square shortfall, :math:`\sqrt{\frac{1}{n} \sum_i \max(0, -m_i)^2}`; where all
-    are, it goes on below zero as :math:`-(n \sum_i m_i^{-2})^{-1/2}`. Both are smooth, and where one last label
-    turns right they meet with the same slope: a sampler meets neither the kinks of a sum of hinges nor a plateau.
-    A tie counts as an error.
+    The margin of an example is the logit of its label minus the largest other logit, relative to the spread of
+    its logits: :math:`u_i = (f_y - \max_{j \ne y} f_j) / s_i` with :math:`s_i^2` the variance of the logits
+    :math:`f` over the classes. It does not change when all logits grow or shrink together, so that small logits
+    do not pass for a small loss. Where some margin is not above zero the loss is the root mean square shortfall,
+    :math:`\sqrt{\frac{1}{n} \sum_i \max(0, -u_i)^2}`; where all are, it goes on below zero as
+    :math:`-(n \sum_i u_i^{-2})^{-1/2}`. Both are smooth, and where one last label turns right they meet with the same
+    slope: a sampler meets neither the kinks of a sum of hinges nor a plateau. A tie counts as an error.
     """
 
     name = "margin"
@@ -126,7 +128,7 @@ class Margin(Head):
 
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
         _, margin = labels_and_margins(outputs, targets)
-        margin = margin.flatten(1)
+        margin = (margin / _spread(outputs, 2)).flatten(1)
         short = functional.relu(-margin).square().sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
         right = (margin > 0).all(1)
         # The other branch must not bring infinite slopes in where it is not taken.
@@ -148,19 +150,23 @@ class Margin(Head):
 
     def columns(self, outputs: Tensor, prepared: Tensor, *, gradient: bool) -> tuple[Tensor, Tensor | None]:
         hot = prepared.to(outputs.dtype)
+        centred = outputs - outputs.mean(1, keepdim=True)
+        spread = _spread(outputs, 1)
         own = (outputs * hot).sum(1)
         others = outputs.masked_fill_(prepared.bool(), -torch.inf)
         best = others.amax(1)
-        margin = own.sub_(best)
+        margin = own.sub_(best).div_(spread)
         right = (margin > 0).all(1)
         short = margin.clamp(max=0.0)
         sums = short.square().sum(1) + TIE * (margin <= 0).sum(1).to(margin.dtype)
         sums = torch.where(right, -margin.pow(-2).sum(1), sums)
         if not gradient:
             return sums, None
-        rate = torch.where(right.unsqueeze(1), 2.0 * margin.pow(-3), 2.0 * short)  # d sums / d margin
-        slope = (others == best.unsqueeze(1)).to(outputs.dtype)
-        return sums, hot.sub(slope).mul_(rate.unsqueeze(1))
+        rate = torch.where(right.unsqueeze(1), 2.0 * margin.pow(-3), 2.0 * short) / spread  # d sums / d margin, over s
+        # du/df = (e_y − e_best)/s − u (f − mean f)/(C s²)
+        slope = hot.sub((others == best.unsqueeze(1)).to(outputs.dtype)).mul_(rate.unsqueeze(1))
+        pull = rate.mul_(margin).div_(spread.mul_(outputs.shape[1]))
+        return sums, slope.sub_(centred.mul_(pull.unsqueeze(1)))
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         check_labels(outputs, targets)
@@ -293,6 +299,11 @@ def labels_and_margins(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor
     own = outputs.gather(2, labels).squeeze(2)
     best = outputs.scatter(2, labels, -torch.inf).amax(2)
     return own, own - best
+
+
+def _spread(outputs: Tensor, classes: int) -> Tensor:
+    """Standard deviation of the logits over the axis of classes, never zero."""
+    return outputs.var(classes, correction=0).sqrt().clamp_min(torch.finfo(outputs.dtype).tiny)
 
 
 def check_labels(outputs: Tensor, targets: Tensor) -> None:

@@ -164,7 +164,9 @@ class Subject:
             InputError: unless the task is classification.
         """
         self._needs_classes("a margin loss")
-        return self._loss(Margin(), "root mean square shortfall of the margins at most t; at 0: no training error")
+        return self._loss(
+            Margin(), "root mean square shortfall of the relative margins at most t; at 0: no training error"
+        )
 
     def losses(self, x: Tensor) -> Tensor:
         """Mean training loss at points ``x`` ``(N, D)``, shape ``(N,)``."""
