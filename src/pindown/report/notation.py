@@ -37,7 +37,8 @@ def number(x: float, digits: int = 4) -> str:
         return "0"
     exponent = _exponent(x, digits)
     if exponent >= 9 or exponent < -_MOST_DECIMALS + 1:
-        return f"{_trim(_fixed(float(f'{x:.{digits - 1}e}'.split('e')[0]), digits - 1))} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+        mantissa = float(f"{x:.{digits - 1}e}".partition("e")[0])  # a division would underflow for the smallest
+        return f"{_trim(_fixed(mantissa, digits - 1))} × 10{str(exponent).translate(_SUPERSCRIPT)}"
     return _trim(_fixed(x, digits - 1 - exponent))
 
 
