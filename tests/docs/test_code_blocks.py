@@ -57,9 +57,8 @@ def page_name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p.read_text(encoding="utf-8"))], ids=page_name)
-def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)  # where Python looks first for what a page wrote
+def test_the_code_of_a_page_runs(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(own_folder)  # where Python looks first for what a page wrote
     run(blocks(page.read_text(encoding="utf-8")), str(page))
 
 
@@ -85,10 +84,9 @@ def test_only_a_reason_leaves_a_block_out() -> None:
     assert not without_reason.left_out
 
 
-def test_a_titled_block_becomes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_titled_block_becomes_a_file(own_folder: Path) -> None:
     run(blocks('```python title="shop.py"\nprice = 3\n```\n'), "page.md")
-    assert (tmp_path / "shop.py").read_text(encoding="utf-8") == "price = 3\n"
+    assert (own_folder / "shop.py").read_text(encoding="utf-8") == "price = 3\n"
 
 
 def test_other_languages_are_no_python() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator
+import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,8 @@ from pindown.cli._weights import read_state, with_weights
 from pindown.cli.app import app, command_names
 from pindown.errors import CheckpointError, EstimationError, InputError, OutputError, PindownError
 from pindown.network.plan import Plan, SubjectPlan
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 SUBJECT = """
 import torch
@@ -51,18 +53,6 @@ number = 5
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Each test stands in a folder of its own, and modules that it makes are forgotten afterwards."""
-    modules, path = set(sys.modules), list(sys.path)
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.fixture
@@ -300,6 +290,28 @@ def test_a_module_finds_its_neighbours() -> None:
     assert load_subject("models/chosen.py:build").space().dim == 17
 
 
+def test_a_file_that_has_changed_is_loaded_anew(module: str) -> None:
+    assert load_subject(module).space().dim == 17
+    Path(module).write_text(SUBJECT.replace("3", "10"), encoding="utf-8")
+    assert load_subject(module).space().dim == 52
+
+
+def test_a_file_that_was_mended_is_loaded(module: str) -> None:
+    Path(module).write_text("raise ValueError", encoding="utf-8")
+    with pytest.raises(InputError, match="ValueError at line 1"):
+        load_subject(module)
+    Path(module).write_text(SUBJECT, encoding="utf-8")
+    assert load_subject(module).space().dim == 17
+
+
+def test_another_file_of_a_name_that_is_taken_is_refused(module: str) -> None:
+    Path("other").mkdir()
+    shutil.copy(module, "other")
+    load_subject(module)
+    with pytest.raises(InputError, match=rf"'my_module' is loaded already, from {re.escape(str(Path.cwd()))}"):
+        load_subject(f"other/{module}")
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -313,12 +325,14 @@ def test_a_module_finds_its_neighbours() -> None:
         ("raises.py", ["importing raises.py", "ModuleNotFoundError at line 1"]),
         ("notes.txt", ["cannot be imported"]),
         ("json.py", ["a module named 'json'"]),
+        ("sys.py", ["a module named 'sys'"]),
     ],
 )
 def test_what_is_wrong_with_a_target_is_said(audits: Audits, module: str, target: str, words: list[str]) -> None:
     Path("broken.py").write_text("x = 1\ndef (:\n", encoding="utf-8")
     Path("raises.py").write_text("import there_is_no_such_module\n", encoding="utf-8")
     Path("json.py").touch()
+    Path("sys.py").touch()
     Path("notes.txt").touch()
     done = run("audit", target)
     assert done.exit_code == InputError.exit_code

@@ -66,20 +66,33 @@ def load_subject(target: str) -> Subject:
 
 
 def _import(path: Path) -> ModuleType:
-    """Import a file under its own name, with its folder on the path so that it finds its neighbours."""
-    if path.stem in sys.modules:
-        raise InputError(f"a module named {path.stem!r} is loaded already", "a name of its own", f"rename {path}")
+    """Import a file under its own name, with its folder on the path so that it finds its neighbours.
+
+    A file that is loaded already runs again, since it may have changed. Another file of its name is refused: worker
+    processes find a module by its name, and would find the first one.
+    """
+    loaded = sys.modules.get(path.stem)
+    file = getattr(loaded, "__file__", None)
+    if loaded is not None and (file is None or Path(file).resolve() != path.resolve()):
+        raise InputError(
+            f"a module named {path.stem!r} is loaded already, from {file or 'Python itself'}",
+            "a name of its own",
+            f"rename {path}",
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} cannot be imported", "a Python file whose name ends in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     sys.modules[path.stem] = module  # worker processes find it by this name
     try:
         spec.loader.exec_module(module)
-    except PindownError:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        del sys.modules[path.stem]  # half a module must not be found by anybody
+        if isinstance(error, PindownError) or not isinstance(error, Exception):
+            raise
         raise _raised(f"importing {path}", path, error) from error
     return module
 
