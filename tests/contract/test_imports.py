@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "pindown"
 LAYERS = [
     {"errors"},
     {"estimate"},
-    {"rng", "stats"},
+    {"files", "rng", "stats"},
     {"spaces"},
     {"engine"},
     {"network", "choices", "values", "resources", "landscape", "fermi"},
@@ -31,7 +31,7 @@ LAYERS = [
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 
 # Report sections read results and never sample: of what lies below them they may know these.
-REPORT_READS = {"errors", "estimate", "stats", "engine.profile"}
+REPORT_READS = {"errors", "estimate", "stats", "files", "engine.profile"}
 MOST_LINES = 450
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc"}
 # What `import pindown` and `pindown --help` may not load: each costs a second or is needed by few.

@@ -1,4 +1,4 @@
-"""The page frame: its policy, its escaping, its tables, and that it is written whole or not at all."""
+"""The page frame: its policy, its escaping and its tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pindown.errors import InputError, OutputError
+from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
 from pindown.report.blocks import Card, CardGroup, Cards, Column, Figure, Notice, Section, Table
-from pindown.report.page import render_page, write_page
+from pindown.report.page import render_page
 
 HOSTILE = "</script><script>alert(1)</script> & \"two\" 'one' <!--"
 
@@ -129,34 +129,3 @@ def test_wrong_input_is_refused_by_name():
         render_page("p", [])
     with pytest.raises(InputError, match="row 0 of table 't' has 2 cells; wanted 1"):
         Table("t", [Column("a")], [[1, 2]])
-
-
-def test_a_page_is_written_whole_into_a_folder_that_is_made(tmp_path):
-    path = tmp_path / "new" / "report.html"
-    write_page("<p>é</p>\n", path)
-    assert path.read_bytes() == "<p>é</p>\n".encode()
-    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "report.html"
-    write_page("old", path)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pindown.report.page.os.fsync", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        write_page("new", path)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-
-
-@pytest.mark.parametrize("place", ["file/report.html", "folder"])
-def test_a_place_that_cannot_be_written_is_refused(tmp_path, place):
-    (tmp_path / "file").write_text("in the way")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="cannot be written") as caught:
-        write_page("x", tmp_path / place)
-    assert caught.value.exit_code == 5
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pindown.errors import OutputError
+from pindown.files import write_atomically
 
 __all__ = ["check_folder", "json_text", "write_json"]
 
@@ -42,6 +43,4 @@ def write_json(record: Mapping[str, Any], path: Path) -> None:
     Raises:
         OutputError: where that fails; nothing is left behind.
     """
-    from pindown.engine.checkpoint import write_atomically
-
-    write_atomically(path, json_text(record).encode("utf-8"))
+    write_atomically(path, json_text(record))

@@ -6,9 +6,8 @@ Files hold tensors, numbers, strings and lists of them; nothing that executes on
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,36 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pindown.errors import CheckpointError, OutputError
+from pindown.errors import CheckpointError
+from pindown.files import write_atomically
 
-__all__ = ["Checkpoint", "fingerprint", "write_atomically"]
+__all__ = ["Checkpoint", "fingerprint"]
 
 SCHEMA = "pindown/checkpoint/1"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary file beside ``path`` and rename it, so that no half file is ever seen.
-
-    Raises:
-        OutputError: if the folder cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OutputError(
-            f"folder {path.parent} cannot be written to ({error.strerror})", "a writable folder"
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"file {path} cannot be written ({error.strerror})", "a writable place") from error
-        raise
 
 
 def fingerprint(parts: dict[str, Any], values: Tensor) -> str:
@@ -98,8 +73,6 @@ class Checkpoint:
 
     def save(self, content: dict[str, Any], *, final: bool = False) -> None:
         """Save; unfinished work at most once in ``every`` seconds."""
-        import io
-
         if not final and time.monotonic() - self._last < self.every:
             return
         buffer = io.BytesIO()

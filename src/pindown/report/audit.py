@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pindown.estimate import Estimate, Status
+from pindown.files import write_atomically
 from pindown.report import audit_text as told
 from pindown.report import notation
 from pindown.report.audit_charts import Drawn, bits_figure, dimension_figures
@@ -21,7 +22,7 @@ from pindown.report.audit_checks import (
 )
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Notice, Section, Table
 from pindown.report.charts import is_bound
-from pindown.report.page import render_page, write_page
+from pindown.report.page import render_page
 from pindown.report.records import Audit, read_audit
 
 __all__ = ["audit_sections", "write_audit_report"]
@@ -68,7 +69,7 @@ def write_audit_report(record: Mapping[str, Any], path: str | Path) -> None:
         ("Mode", "full" if audit.full else "default"),
     ]
     subtitle = "How much the search for a trained network has pinned down, in bits, and what it left free."
-    write_page(render_page(title, sections, facts=facts, subtitle=subtitle), path)
+    write_atomically(path, render_page(title, sections, facts=facts, subtitle=subtitle))
 
 
 def _glance(audit: Audit) -> Section:

@@ -10,26 +10,22 @@ import base64
 import hashlib
 import json
 import math
-import os
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pindown.errors import InputError, OutputError
+from pindown.errors import InputError
 from pindown.estimate import Estimate
 from pindown.report import notation
 from pindown.report.blocks import Column, Figure, Section, Table, Value
 
-__all__ = ["MARKS", "render_page", "write_page"]
+__all__ = ["MARKS", "render_page"]
 
 MARKS = "●■▲◆✚★"
 """One mark a series, the same in the charts, so that no reader depends on colour."""
@@ -75,33 +71,6 @@ def render_page(
         )
     )
     return html.lstrip()
-
-
-def write_page(html: str, path: str | Path) -> None:
-    """Write the page to ``path``, whole or not at all: to a temporary file beside it, which is then renamed.
-
-    Raises:
-        OutputError: where the file cannot be written there; nothing is left behind.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"the report cannot be written to {path} ({error.strerror or error})",
-            "a file in a folder that can be written to",
-            "choose another place, for example with --out",
-        ) from error
-    finally:
-        # Gone already after the rename; never made where the folder cannot be written to.
-        with suppress(OSError):
-            temporary.unlink()
 
 
 @dataclass(frozen=True)
