@@ -7,10 +7,12 @@ block with a title is a file: it is written under that name, so that a later blo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
+from pindown.network.plan import QUICK
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,9 +58,24 @@ def page_name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p.read_text(encoding="utf-8"))], ids=page_name)
+def with_code(pages: list[Path], word: str = "") -> list[Path]:
+    """Those of the pages that have a block with ``word`` in it."""
+    return [p for p in pages if any(word in block.code for block in blocks(p.read_text(encoding="utf-8")))]
+
+
+@pytest.mark.parametrize("page", with_code(PAGES), ids=page_name)
 def test_the_code_of_a_page_runs(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audits run with fewer chains and runs: no page states their figures, and each page has a slow test as well."""
+    monkeypatch.setattr("pindown.network.audit.QUICK", replace(QUICK, chains=2, burn_in=4, sweeps=8))
+    monkeypatch.setattr("pindown.network.audit._REPEATS", 2)
     monkeypatch.syspath_prepend(own_folder)  # where Python looks first for what a page wrote
+    run(blocks(page.read_text(encoding="utf-8")), str(page))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", with_code(PAGES, "audit("), ids=page_name)
+def test_the_code_of_a_page_runs_as_it_stands(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(own_folder)
     run(blocks(page.read_text(encoding="utf-8")), str(page))
 
 
