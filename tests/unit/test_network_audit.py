@@ -20,7 +20,7 @@ from pindown.spaces.network import Normal
 
 QUICK = Settings(particles=32, chains=8, burn_in=8, sweeps=16, doublings=1)
 OPTIONS = {"repeats": 2, "jobs": 1, "settings": QUICK}
-ROUGH = {**OPTIONS, "settings": Settings(particles=16, chains=4, burn_in=4, sweeps=8, doublings=0)}
+ROUGH = {**OPTIONS, "settings": Settings(particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=4)}
 
 
 def ball(dim: int = 8, held_out: bool = False) -> Subject:
@@ -30,6 +30,11 @@ def ball(dim: int = 8, held_out: bool = False) -> Subject:
         model.weight.fill_(0.05)
     data = (torch.eye(dim), torch.zeros(dim, 1))
     return Subject(model, "mse", data, held_out=data if held_out else None, prior=Normal(0, 1), name="ball")
+
+
+def corners() -> tuple[Tensor, Tensor]:
+    """Three points, one a class, three times each: many an untrained network has them all right."""
+    return torch.eye(3).repeat(3, 1), torch.arange(9) % 3
 
 
 def blobs(**options) -> Subject:
@@ -44,7 +49,7 @@ def blobs(**options) -> Subject:
             torch.manual_seed(seed)
             model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
         optimiser = torch.optim.Adam(model.parameters(), lr=0.05)
-        for _ in range(60):
+        for _ in range(20):
             optimiser.zero_grad()
             nn.functional.cross_entropy(model(x[:15]), y[:15]).backward()
             optimiser.step()
@@ -156,10 +161,10 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         if calls > 12:
             raise KeyboardInterrupt
 
-    straight = audit(blobs(), seed=2, tolerances=[0.3], **ROUGH)
+    straight = audit(blobs(), seed=2, tolerances=[0.6], **ROUGH)
     with pytest.raises(KeyboardInterrupt):
-        audit(blobs(), seed=2, checkpoint=tmp_path, progress=stop, tolerances=[0.3], **ROUGH)
-    resumed = audit(blobs(), seed=2, checkpoint=tmp_path, tolerances=[0.3], **ROUGH)
+        audit(blobs(), seed=2, checkpoint=tmp_path, progress=stop, tolerances=[0.6], **ROUGH)
+    resumed = audit(blobs(), seed=2, checkpoint=tmp_path, tolerances=[0.6], **ROUGH)
     for one, two in zip(straight.subjects[0].measurements, resumed.subjects[0].measurements, strict=True):
         assert [p.bits for p in one.sweep] == [p.bits for p in two.sweep]
 
@@ -174,11 +179,10 @@ def test_progress_goes_up_to_one() -> None:
 
 
 def test_an_untrained_model_is_refused_or_trained_or_measured_where_told() -> None:
-    g = torch.Generator().manual_seed(0)
-    data = (torch.randn((9, 2), generator=g), torch.arange(9) % 3)
+    data = corners()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        fresh = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
     with pytest.raises(InputError, match="without a trained network"):
         audit(Subject(fresh, "cross_entropy", data), **ROUGH)
     result = audit(Subject(fresh, "cross_entropy", data), tolerances=[0.9], **ROUGH)
@@ -188,16 +192,15 @@ def test_an_untrained_model_is_refused_or_trained_or_measured_where_told() -> No
 
 
 def test_weights_outside_the_prior_are_brought_inside_and_told() -> None:
-    result = audit(blobs(prior=None), seed=1, tolerances=[0.3], **ROUGH)
+    result = audit(blobs(prior=None), seed=1, tolerances=[0.6], **ROUGH)
     assert any("cannot produce" in n for n in result.notes)
     assert result.subjects[0].primary.profile.two_sided is not None
 
 
 def test_the_model_comes_back_as_it_was() -> None:
-    model = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 3))
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 3))
     weights, state = [p.detach().clone() for p in model.parameters()], torch.get_rng_state()
-    x, y = torch.randn(9, 2, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 3
-    audit(Subject(model, "cross_entropy", (x, y)), tolerances=[1.0], **ROUGH)
+    audit(Subject(model, "cross_entropy", corners()), tolerances=[1.0], **ROUGH)
     assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
     assert torch.equal(state, torch.get_rng_state())
     assert model.training
