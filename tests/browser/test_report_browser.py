@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import importlib.util
 import io
 import re
 import shutil
@@ -17,19 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pindown.report.audit import write_audit_report
 
 pytestmark = pytest.mark.browser
-
-_spec = importlib.util.spec_from_file_location(
-    "report_fixture", Path(__file__).parents[1] / "unit" / "report_fixture.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-fixture: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fixture)
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 RECORDS = {"digits": fixture.digits_record, "hard": fixture.hard_record, "empty": lambda: fixture.audit_record([])}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import html
-import importlib.util
 import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+import report_fixture as fixture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,14 +20,9 @@ from pindown.errors import CheckpointError, OutputError
 from pindown.estimate import Estimate, Status
 from pindown.report.audit import audit_sections, write_audit_report
 from pindown.report.blocks import Cards, Figure, Notice, Section, Table
+from pindown.report.notation import status_words
 from pindown.report.page import render_page
 from pindown.report.records import read_audit
-
-_spec = importlib.util.spec_from_file_location("report_fixture", Path(__file__).with_name("report_fixture.py"))
-assert _spec is not None
-assert _spec.loader is not None
-fixture: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fixture)
 
 
 def blocks(sections: list[Section], kind: type) -> list[Any]:
@@ -111,7 +105,9 @@ def test_sentences_on_one_model_stand_with_it_and_the_rest_on_top():
     shown = [*verdict.verdict, *(s for g in cards.groups for s in g.sentences)]
     assert all(any(sentence.endswith(s[1:]) for s in shown) for sentence in record["verdict"])
     alone = audit_sections(record | {"subjects": record["subjects"][:1]})[0]
-    assert list(alone.verdict) == record["verdict"]
+    assert len(alone.verdict) == len(record["verdict"])
+    for said, sentence in zip(alone.verdict, record["verdict"], strict=True):
+        assert said.casefold() == sentence.removeprefix("width 30: ").casefold()
 
 
 def test_tolerance_zero_has_a_place_on_the_logarithmic_axis():
@@ -193,10 +189,34 @@ def test_the_two_sided_check_says_whether_they_meet():
     tones = {b.title: b.tone for b in check.blocks if isinstance(b, Notice)}
     assert tones["apart, cross-entropy: they do not meet."] == "bad"
     assert tones["unreached, cross-entropy: they meet."] == "good"
-    assert tones["regression, mean squared error: not decided."] == "caution"
+    assert tones["regression, mean squared error: undecided."] == "caution"
     row = next(r for r in blocks([check], Table)[0].rows if r[0] == "apart")
     assert row[3].kind == "upper_bound"
     assert row[4].kind == "lower_bound"
+
+
+def test_an_outcome_is_said_once():
+    record = fixture.digits_record()
+    said = "They do not meet: the two directions bound the bits from both sides."
+    record["subjects"][0]["measurements"][0]["two_sided"] |= {"meets": False, "statement": said}
+    (check,) = [s for s in audit_sections(record) if s.title == "The two-sided check"]
+    notice = next(b for b in check.blocks if isinstance(b, Notice) and b.tone == "bad")
+    assert notice.title == "width 30, cross-entropy: they do not meet."
+    assert notice.text == "The two directions bound the bits from both sides."
+    assert not [b for b in check.blocks if isinstance(b, Figure) and "meet" in b.title]
+
+
+def test_a_subject_alone_is_named_by_the_title():
+    record = fixture.digits_record()
+    record |= {"subjects": record["subjects"][:1], "verdict": record["verdict"][:2]}
+    sections = audit_sections(record)
+    assert not [sentence for s in sections for sentence in s.verdict if "width 30" in sentence]
+    assert all(sentence[0].isupper() or sentence[0].isdigit() for s in sections for sentence in s.verdict)
+    assert not [b.title for b in blocks(sections, Figure) if "width 30" in b.title]
+
+
+def test_every_status_has_words():
+    assert len({status_words(status) for status in Status}) == len(Status)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +316,7 @@ _HARD = fixture.hard_record()
 _PATHS = [p for p in _optional_paths(_HARD) if not isinstance(p[-1], int)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(gone=st.sets(st.sampled_from(_PATHS), max_size=40), null=st.booleans())
 def test_any_optional_part_may_be_missing(gone, null):
     record = copy.deepcopy(_HARD)

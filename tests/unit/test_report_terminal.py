@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
+import report_fixture as fixture
 from rich.console import Console
 
 from pindown.errors import CheckpointError
 from pindown.estimate import Estimate, Status
 from pindown.report.notation import value_text
 from pindown.report.terminal import audit_summary
-
-_spec = importlib.util.spec_from_file_location("report_fixture", Path(__file__).with_name("report_fixture.py"))
-assert _spec is not None
-assert _spec.loader is not None
-fixture: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fixture)
 
 
 def printed(record: dict[str, Any], width: int) -> str:

@@ -18,12 +18,13 @@ from pindown.report.audit_checks import (
     comparison_figures,
     difference,
     is_share,
+    outcome,
     two_sided_figure,
 )
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Notice, Section, Table
 from pindown.report.charts import is_bound
 from pindown.report.page import render_page
-from pindown.report.records import Audit, read_audit
+from pindown.report.records import Audit, Measurement, Point, Subject, read_audit
 
 __all__ = ["audit_sections", "write_audit_report"]
 
@@ -101,14 +102,14 @@ def _glance(audit: Audit) -> Section:
 
 
 def _sentences(audit: Audit) -> tuple[list[str], list[list[str]]]:
-    """The verdict's sentences: those on all together, and those on one of several without its name in front."""
+    """The verdict's sentences: those on all together, and those on one, without its name in front."""
     together: list[str] = []
     own: list[list[str]] = [[] for _ in audit.subjects]
     for sentence in audit.verdict:
         named = [i for i, s in enumerate(audit.subjects) if sentence.startswith((f"{s.name}:", f"{s.name},"))]
-        if len(named) == 1 and len(own) > 1:
-            rest = sentence.removeprefix(audit.subjects[named[0]].name)[1:].lstrip()
-            own[named[0]].append(rest[:1].upper() + rest[1:] if rest[:1].isascii() else rest)
+        if len(named) == 1:
+            rest = _sentence(sentence.removeprefix(audit.subjects[named[0]].name)[1:].lstrip())
+            (own[named[0]] if len(own) > 1 else together).append(rest)
         else:
             together.append(sentence)
     return together, own
@@ -119,16 +120,14 @@ def _bits(audit: Audit) -> Section | None:
     if not drawn:
         return None
     verdict: list[str] = []
-    for s in audit.subjects:
-        m = s.primary
-        p = m.headline if m else None
-        if m is None or p is None or p.bits is None:
+    for s, m, p in _headlines(audit):
+        if p.bits is None:
             continue
-        said = f"{s.name}: {_said(p.bits)} at {m.loss} ≤ {notation.number(p.tolerance)}"
+        said = f"{_said(p.bits)} at {m.loss} ≤ {notation.number(p.tolerance)}"
         if s.label_bits and s.label_bits.value > 0:
             share = notation.scaled(p.bits, 1 / s.label_bits.value, "1")
             said += f", {_worded(notation.value_text(share, True))} of the bits that its training labels hold"
-        verdict.append(said + ".")
+        verdict.append(_about(audit, s, said + "."))
     own = Table(
         "Each question, at its own tolerance",
         [
@@ -171,12 +170,10 @@ def _dimensions(audit: Audit) -> Section | None:
     if not figures:
         return None
     verdict: list[str] = []
-    for s in audit.subjects:
-        m = s.primary
-        p = m.headline if m else None
-        if m is None or p is None or p.free_dimensions is None:
+    for s, m, p in _headlines(audit):
+        if p.free_dimensions is None:
             continue
-        said = f"{s.name}: at {m.loss} ≤ {notation.number(p.tolerance)}, {_said(p.free_dimensions, '')}"
+        said = f"at {m.loss} ≤ {notation.number(p.tolerance)}, {_said(p.free_dimensions, '')}"
         if s.parameters:
             share = notation.scaled(p.free_dimensions, 1 / s.parameters, "1")
             said += f" of {notation.count(s.parameters)} dimensions stay free"
@@ -184,7 +181,7 @@ def _dimensions(audit: Audit) -> Section | None:
         else:
             said += " dimensions stay free"
         lam = f", with λ {_equals(p.learning_coefficient)}" if p.learning_coefficient else ""
-        verdict.append(f"{said}{lam}.")
+        verdict.append(_about(audit, s, f"{said}{lam}."))
     return Section(
         "Dimensions that stay free",
         verdict,
@@ -202,7 +199,7 @@ def _comparison(audit: Audit) -> Section | None:
     for _, s, c in compared:
         at = "" if c.at_loss is None else f" at training loss {notation.number(c.at_loss)}"
         if c.difference is None or not all(map(math.isfinite, c.difference.interval())):
-            verdict.append(f"{s.name}{at}: no difference can be stated with an interval.")
+            verdict.append(_about(audit, s, "no difference can be stated with an interval.", at))
             continue
         shown = difference(c, is_share(s, c)) or c.difference
         low, high = shown.interval()
@@ -210,15 +207,11 @@ def _comparison(audit: Audit) -> Section | None:
         word = c.quantity.removeprefix("held-out ")
         figure = _said(notation.scaled(shown, 1.0, "percentage points" if is_share(s, c) else ""))
         if low <= 0 <= high:
-            verdict.append(
-                f"{s.name}{at}: no difference in held-out {word} is shown between random and SGD’s solutions; "
-                f"{c.order} is {figure}."
-            )
+            said = f"no difference in held-out {word} is shown between random and SGD’s solutions"
         else:
             side = "higher" if low > 0 else "lower"
-            verdict.append(
-                f"{s.name}{at}: {first} solutions have a {side} held-out {word} than {second}; {c.order} is {figure}."
-            )
+            said = f"{first} solutions have a {side} held-out {word} than {second}"
+        verdict.append(_about(audit, s, f"{said}; {c.order} is {figure}.", at))
     groups: dict[tuple[str, bool], list[Compared]] = {}
     for item in compared:
         groups.setdefault((item[2].quantity, is_share(item[1], item[2])), []).append(item)
@@ -239,16 +232,21 @@ def _two_sided(audit: Audit) -> Section | None:
         "Bits from both sides",
         [
             Column("subject"), Column("loss"), Column("outcome"), Column("cooled from the prior", estimate=True),
-            Column("warmed up from known solutions", estimate=True), Column("in words"),
+            Column("warmed up from known solutions", estimate=True),
         ],
-        [[s.name, m.loss, MEETS[t.meets], t.bits_from_prior, t.bits_from_known, t.statement] for _, s, m, t in found],
+        [[s.name, m.loss, MEETS[t.meets], t.bits_from_prior, t.bits_from_known] for _, s, m, t in found],
     )  # fmt: skip
     tones: dict[bool | None, Literal["good", "caution", "bad"]] = {True: "good", False: "bad", None: "caution"}
-    notices = [Notice(tones[t.meets], f"{s.name}, {m.loss}: {MEETS[t.meets]}.", t.statement) for _, s, m, t in found]
+    names = [m.loss if len(audit.subjects) == 1 else f"{s.name}, {m.loss}" for _, s, m, _ in found]
+    notices = [
+        Notice(tones[t.meets], f"{name}: {MEETS[t.meets]}.", outcome(t))
+        for name, (*_, t) in zip(names, found, strict=True)
+    ]
+    drawn = [(i, name, m.loss, t) for name, (i, _, m, t) in zip(names, found, strict=True) if t.inverse_temperature]
     return Section(
         "The two-sided check",
         (),
-        [*notices, *(two_sided_figure(i, s, m.loss, t) for i, s, m, t in found if t.inverse_temperature), table],
+        [*notices, *(two_sided_figure(*figure, half=len(drawn) > 1) for figure in drawn), table],
         method=told.TWO_SIDED_METHOD,
         limits=told.TWO_SIDED_LIMITS,
     )
@@ -263,8 +261,8 @@ def _measured(audit: Audit) -> Section:
             Column("lowest loss reached", estimate=True), Column("seed", digits=0),
         ],
         [
-            [s.name, m.loss, m.engine or None, str(m.status) if m.status else None, m.repeats, m.evaluations,
-             m.gradient_evaluations, m.seconds, m.loss_floor, m.seed]
+            [s.name, m.loss, m.engine or None, notation.status_words(m.status) if m.status else None, m.repeats,
+             m.evaluations, m.gradient_evaluations, m.seconds, m.loss_floor, m.seed]
             for _, s, m in _drawn(audit)
         ],
     )  # fmt: skip
@@ -320,7 +318,28 @@ def _notices(audit: Audit) -> Iterator[Notice]:
             if not status.ok and where not in found.setdefault(status, []):
                 found[status].append(where)
     for status, places in found.items():
-        yield Notice("caution", f"{str(status).capitalize()}: {_listed(places)}.", status.message)
+        yield Notice("caution", _sentence(f"{notation.status_words(status)}: {_listed(places)}."), status.message)
+
+
+def _about(audit: Audit, subject: Subject, text: str, at: str = "") -> str:
+    """A sentence on one subject, with its name in front where there are several; one alone is named by the title."""
+    if len(audit.subjects) > 1:
+        return f"{subject.name}{at}: {text}"
+    return _sentence(f"{at.lstrip()}: {text}" if at else text)
+
+
+def _sentence(text: str) -> str:
+    """With a capital, unless it opens with a symbol such as λ."""
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text
+
+
+def _headlines(audit: Audit) -> Iterator[tuple[Subject, Measurement, Point]]:
+    """Each subject's own loss at the tolerance that speaks for it, where that was measured."""
+    for s in audit.subjects:
+        m = s.primary
+        p = m.headline if m else None
+        if m is not None and p is not None:
+            yield s, m, p
 
 
 def _drawn(audit: Audit) -> list[Drawn]:
@@ -348,7 +367,7 @@ def _said(e: Estimate, unit: str | None = None) -> str:
     said = _worded(notation.with_error(e) if unit is None else notation.value_text(e))
     if e.kind == "estimate" and (interval := notation.labelled_interval(e)):
         said += f" ({interval})"
-    return said if e.status.ok else f"{said} ({e.status})"
+    return said if e.status.ok else f"{said} ({notation.status_words(e.status)})"
 
 
 def _worded(text: str) -> str:

@@ -51,6 +51,7 @@ def bits_figure(loss: str, drawn: Sequence[Drawn]) -> Figure:
     labels = {s.label_bits.value for _, s, _ in drawn if s.label_bits is not None and math.isfinite(s.label_bits.value)}
     top = max([*(h for h in heights if math.isfinite(h)), *labels, 1.0])
     layout = {
+        "showlegend": len(drawn) > 1 or any(placed for *_, placed in found),
         "xaxis": x_axis,
         "yaxis": charts.axis("bits pinned down", range=[0, 1.08 * top], tickformat=",d"),
         "shapes": [_level(value) for value in labels],
@@ -115,7 +116,7 @@ def _over_tolerance(
 
     return Figure(
         title=title,
-        spec={"data": traces, "layout": {"xaxis": x_axis, "yaxis": y_axis}},
+        spec={"data": traces, "layout": {"showlegend": len(drawn) > 1, "xaxis": x_axis, "yaxis": y_axis}},
         summary=_told((s, m, teller(s)) for _, s, m in drawn),
         table=Table(title, [Column("subject"), Column("t"), Column(unit, estimate=True, percent=percent)], rows),
         caption="Bars: 95% intervals." + _marks_note(values) + charts.zero_note(x_axis),

@@ -11,12 +11,12 @@ from pindown.report import charts, notation
 from pindown.report.blocks import Column, Figure, Row, Table
 from pindown.report.records import Comparison, Subject, TwoSided
 
-__all__ = ["MEETS", "Compared", "comparison_figures", "difference", "is_share", "two_sided_figure"]
+__all__ = ["MEETS", "Compared", "comparison_figures", "difference", "is_share", "outcome", "two_sided_figure"]
 
 Compared = tuple[int, Subject, Comparison]
 """One comparison of a chart: its series, its subject, the comparison."""
 
-MEETS = {True: "they meet", False: "they do not meet", None: "not decided"}
+MEETS = {True: "they meet", False: "they do not meet", None: "undecided"}
 
 _ROW = 3.2  # height of one subject's rows: its name, the random solutions, SGD's
 _RANDOM, _SGD = 1.0, 2.0
@@ -33,6 +33,14 @@ def difference(comparison: Comparison, percent: bool) -> Estimate | None:
     return notation.scaled(e, 100.0, "percentage points") if e is not None and percent else e
 
 
+def outcome(check: TwoSided) -> str:
+    """The check's statement without the outcome that it opens with, for places that have said it already."""
+    head, colon, rest = check.statement.partition(": ")
+    if not colon or head.casefold() != MEETS[check.meets]:
+        return check.statement
+    return rest[:1].upper() + rest[1:]
+
+
 def comparison_figures(compared: Sequence[Compared]) -> list[Figure]:
     """Held-out figures of random and SGD solutions at one training loss, and their difference, row by row.
 
@@ -47,22 +55,30 @@ def comparison_figures(compared: Sequence[Compared]) -> list[Figure]:
     return figures
 
 
-def two_sided_figure(i: int, subject: Subject, loss: str, check: TwoSided) -> Figure:
-    """Mean loss against inverse temperature from both sides, and below it their difference in units of its error."""
+def two_sided_figure(i: int, name: str, loss: str, check: TwoSided, *, half: bool = True) -> Figure:
+    """Mean loss against inverse temperature from both sides, and below it their difference in units of its error.
+
+    Args:
+        i: the series.
+        name: what the figure is about, such as the subject and its loss.
+        loss: name of the loss.
+        check: what to draw.
+        half: whether another figure stands beside it.
+    """
     keep = [k for k, b in enumerate(check.inverse_temperature) if math.isfinite(b) and b > 0]
     beta = [check.inverse_temperature[k] for k in keep]
     down = [_mean(check.from_prior[k], check.from_prior_stderr[k]) for k in keep]
     up = [_mean(check.from_known[k], check.from_known_stderr[k]) for k in keep]
     gaps = [_gap(a, b) for a, b in zip(down, up, strict=True)]
     traces: list[charts.Trace] = []
-    for name, side, colour, symbol, dash, size in (
+    for label, side, colour, symbol, dash, size in (
         ("cooled from the prior", down, charts.series(i)[0], "circle", "solid", 7),
         ("warmed up from known solutions", up, "@ink", "square-open", "dot", 11),
     ):
-        texts = [f"{name}, β = {notation.number(b)}: {charts.figure_text(e)}" for b, e in zip(beta, side, strict=True)]
-        for trace in charts.estimates(beta, side, i, name, texts=texts, joined=True, symbol=symbol, colour=colour):
+        texts = [f"{label}, β = {notation.number(b)}: {charts.figure_text(e)}" for b, e in zip(beta, side, strict=True)]
+        for trace in charts.estimates(beta, side, i, label, texts=texts, joined=True, symbol=symbol, colour=colour):
             trace["line"]["dash"], trace["marker"]["size"] = dash, size
-            trace["legendgroup"] = name
+            trace["legendgroup"] = label
             traces.append(trace)
     traces.append(
         {
@@ -93,13 +109,12 @@ def two_sided_figure(i: int, subject: Subject, loss: str, check: TwoSided) -> Fi
         "yaxis2": charts.axis("gap / its error", domain=[0, 0.3], range=[-reach, reach], nticks=5),
         "shapes": [inside],
     }
-    word = MEETS[check.meets]
     return Figure(
-        title=f"{subject.name}, {loss}: {word}",
+        title=f"Mean loss from both sides: {name}",
         spec={"data": traces, "layout": layout},
-        summary=check.statement or f"{subject.name}: {word}.",
+        summary=check.statement or f"{name}: {MEETS[check.meets]}.",
         table=Table(
-            f"Loss against inverse temperature, {subject.name}, {loss}",
+            f"Loss against inverse temperature, {name}",
             [
                 Column("β"),
                 Column("from the prior", estimate=True),
@@ -111,7 +126,7 @@ def two_sided_figure(i: int, subject: Subject, loss: str, check: TwoSided) -> Fi
         caption="Above, bars: 95%, that is ± 1.96 standard errors. Below: the gap between the two sides divided by its "
         "standard error; about 19 of 20 should lie in the shaded strip from −2 to 2 where they meet.",
         height=460,
-        half=True,
+        half=half,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 
 __all__ = [
     "count",
@@ -14,6 +14,7 @@ __all__ = [
     "labelled_interval",
     "number",
     "scaled",
+    "status_words",
     "value_text",
     "with_error",
 ]
@@ -152,6 +153,28 @@ def scaled(e: Estimate, factor: float, unit: str) -> Estimate:
     '80.88 ± 0.23%'
     """
     return Estimate(e.value * factor, e.stderr * factor, unit, e.kind, e.status, e.reference, e.dof)
+
+
+_STATUS_WORDS = {
+    Status.REACHED: "reached, runs agree",
+    Status.WIDENED: "reached, interval widened",
+    Status.BUDGET_SPENT: "budget spent",
+    Status.PLATEAU: "stuck where the loss is flat",
+    Status.EXTINCT: "no point below the tolerance",
+    Status.NON_FINITE: "loss not finite",
+    Status.NOT_CONVERGED: "runs disagree",
+    Status.BEYOND_REACH: "rarer than the runs reached",
+    Status.UNSUPPORTED: "cannot be measured",
+}
+
+
+def status_words(status: Status) -> str:
+    """How a measurement ended, for readers who do not know the names of the statuses.
+
+    >>> status_words(Status.NOT_CONVERGED)
+    'runs disagree'
+    """
+    return _STATUS_WORDS[status]
 
 
 def full_precision(x: float | None) -> str:

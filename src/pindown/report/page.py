@@ -103,6 +103,7 @@ def _environment() -> Environment:
         "cell": _cell,
         "value_text": notation.value_text,
         "labelled_interval": notation.labelled_interval,
+        "status_words": notation.status_words,
     }
     environment.filters.update(filters)
     return environment
@@ -206,7 +207,7 @@ def _estimate_cell(e: Estimate, column: Column) -> _Cell:
         detail=notation.interval_text(e, column.percent),
         sort="" if math.isnan(e.value) else repr(float(e.value)),
         csv=tuple(csv) if column.estimate else (csv[0],),
-        status="" if e.status.ok else e.status.value,
+        status="" if e.status.ok else notation.status_words(e.status),
         status_text="" if e.status.ok else e.status.message,
         bound=e.kind in ("lower_bound", "upper_bound"),
     )

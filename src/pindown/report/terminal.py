@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pindown.estimate import Estimate
 from pindown.report import notation
-from pindown.report.audit_checks import MEETS, difference, is_share
+from pindown.report.audit_checks import MEETS, difference, is_share, outcome
 from pindown.report.records import Audit, Measurement, Subject, read_audit
 
 __all__ = ["audit_summary"]
@@ -96,7 +96,8 @@ def _figure(group: int, key: str, label: str, e: Estimate | None, percent: bool 
     if e is not None:
         note = notation.labelled_interval(e, percent)
         if not e.status.ok:
-            note = f"{note}, {e.status}" if note else str(e.status)
+            words = notation.status_words(e.status)
+            note = f"{note}, {words}" if note else words
         yield _Line(group, f"{key}: {label}", label, notation.value_text(e, percent), note)
 
 
@@ -135,10 +136,10 @@ def _remarks(audit: Audit) -> Iterator[RenderableType]:
     """Statuses that are not good and checks that failed, with what to do."""
     for s in audit.subjects:
         for status in dict.fromkeys(status for m in s.measurements for status in m.statuses if not status.ok):
-            yield Text(f"! {s.name}: {status}. {status.message}", style="yellow")
+            yield Text(f"! {s.name}: {notation.status_words(status)}. {status.message}", style="yellow")
         for m in s.measurements:
             if m.two_sided is not None and m.two_sided.meets is not True:
                 yield Text(
-                    f"! {s.name}, two-sided check on the {m.loss}: {MEETS[m.two_sided.meets]}. {m.two_sided.statement}",
+                    f"! {s.name}, two-sided check on the {m.loss}: {MEETS[m.two_sided.meets]}. {outcome(m.two_sided)}",
                     style="yellow",
                 )
