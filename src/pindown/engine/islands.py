@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pindown.engine.checkpoint import Checkpoint
+from pindown.engine.controls import controlled
 from pindown.engine.ladder import Ladder
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.polish import Polish
 from pindown.engine.record import Island
-from pindown.engine.reweight import Weighted, free_energies, thermodynamic_integral, weigh
+from pindown.engine.reweight import Recorded, Weighted, thermodynamic_integral
 from pindown.engine.scout import Pilot, run_levels
 from pindown.engine.settings import Settings
 from pindown.engine.warmup import warm_up
+from pindown.engine.warp import Warp
 from pindown.estimate import Status, bits
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space
@@ -33,8 +35,11 @@ from pindown.spaces.base import Space
 __all__ = ["Task", "run_island", "run_islands"]
 
 Array = NDArray[np.float64]
-_CURVE_POINTS = 1024
+_CURVE_POINTS = 512
+_DISTINCT = 0.98  # share of losses that differ from all others, above which a curve counts as smooth
+_BANDWIDTH = 0.25  # of the curve's smoothing, in standard deviations of a stage's depth
 _BLOCKS = 8
+_LEAST_DRIFT = 0.05  # nats
 _LADDER_SHARE = 0.3
 _SNAPSHOTS = 4
 
@@ -150,7 +155,7 @@ class _LadderIsland:
                 burning = polish.sweeps < settings.burn_in
                 polish.sweep(adapt=burning)
                 if burning:
-                    polish.forget()
+                    self._burn(polish, status)
                 elif len(polish.losses) % max(1, length // _SNAPSHOTS) == 0:
                     polish.keep(settings.keep_bytes // _SNAPSHOTS)
                 done = min(1.0, polish.sweeps / total) if self.block == 0 else len(polish.losses) / length
@@ -159,26 +164,35 @@ class _LadderIsland:
                 spent = self.task.budget is not None and self.objective.evaluations >= self.task.budget
                 if spent and len(polish.losses) >= _BLOCKS:
                     return Status.BUDGET_SPENT
-            _, h = polish.recorded()
-            drift, error = _drift(h, polish.beta.cpu().numpy())
-            if abs(drift) <= 4.0 * error or self.block >= settings.doublings:
+            drift, error = _drift(polish.recorded())
+            if abs(drift) <= max(4.0 * error, _LEAST_DRIFT) or self.block >= settings.doublings:
                 return status
             self.block += 1
+            polish.forget()
+
+    def _burn(self, polish: Polish, status: Status) -> None:
+        """Correct the warp half-way by the sweeps of the second quarter; drop what comes before production."""
+        burn_in = self.settings.burn_in
+        if polish.sweeps == burn_in // 2:
+            polish.refine(self.settings, self.ladder.widest, self.task.tolerance if status.ok else None)
+        elif polish.sweeps in (burn_in // 4, burn_in):
             polish.forget()
 
     def _record(self, status: Status) -> Island:
         polish, task = self.polish, self.task
         assert polish is not None
-        loss, h = polish.recorded()
-        beta = polish.beta.cpu().numpy()
-        f, solved = free_energies(h, beta)
-        weighted = weigh(loss, h, beta, f)
-        drift, within = _drift(h, beta)
-        curve_loss, curve_volume = _compress(weighted)
+        recorded = polish.recorded()
+        loss, beta = recorded.loss, recorded.beta
+        weighted, solved = recorded.weigh()
+        drift, within = _drift(recorded)
+        # The share of the deepest samples below the tolerance has noise of its own.
+        within = math.hypot(within, 1.0 / math.sqrt(max(1.0, weighted.size_at(task.tolerance))))
+        curve_loss, curve_volume, smooth = _curve(weighted, loss, polish.warp, task.tolerance)
         slope = polish.warp.value_and_slope(torch.as_tensor(loss, device=polish.beta.device))[1].cpu().numpy()
         inner = loss[:, 1:]
         positive = (inner > 0).all((0, 2))  # a power of the loss has a meaning only there
-        lambda_value = (beta[None, 1:, None] * slope[:, 1:] * inner).mean((0, 2))[positive]
+        pull = (beta[None, 1:, None] * slope[:, 1:] * inner)[:, positive]
+        lambda_value = controlled(pull, recorded.sums[:, 1:][:, positive]).mean((0, 2))
         lambda_loss = np.exp(np.log(inner[:, positive]).mean((0, 2)))
         points, point_loss, origin = _stored(polish)
         warm = np.empty(0), math.nan
@@ -225,6 +239,7 @@ class _LadderIsland:
                 "mean_leapfrog_steps": float(polish.sizes.leaps.double().mean()),
                 "equations_solved": solved,
             },
+            smooth=smooth,
         )
 
     def _nothing(self, status: Status) -> Island:
@@ -365,9 +380,10 @@ class _Watch:
         self._thread.join()
 
 
-def _drift(h: Array, beta: Array) -> tuple[float, float]:
+def _drift(recorded: Recorded) -> tuple[float, float]:
     """Second minus first half of the deepest free energy, and the standard error of the whole, nats."""
-    blocks = [thermodynamic_integral(part, beta)[-1] for part in np.array_split(h, _BLOCKS)]
+    parts = np.array_split(recorded.steady, _BLOCKS)
+    blocks = [thermodynamic_integral(part, recorded.beta)[-1] for part in parts]
     half = _BLOCKS // 2
     drift = float(np.mean(blocks[half:]) - np.mean(blocks[:half]))
     # Within each half only, so that the drift itself does not enlarge its own yardstick.
@@ -375,17 +391,29 @@ def _drift(h: Array, beta: Array) -> tuple[float, float]:
     return drift, float(math.sqrt(spread / _BLOCKS))
 
 
-def _compress(w: Weighted) -> tuple[Array, Array]:
-    """At most about a thousand points of the curve, evenly spaced in depth."""
+def _curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> tuple[Array, Array, bool]:
+    """About a thousand points of the curve, evenly spaced in depth, and whether it is smooth between them.
+
+    Losses that repeat, as on a plateau, would be smeared by smoothing; such a curve stays as it is.
+    """
     distinct = np.append(np.flatnonzero(np.diff(w.loss)), w.loss.size - 1)
+    distinct = distinct[np.isfinite(w.log_volume[distinct]) & np.isfinite(w.loss[distinct])]
     loss, volume = w.loss[distinct], w.log_volume[distinct]
-    finite = np.isfinite(volume) & np.isfinite(loss)
-    loss, volume = loss[finite], volume[finite]
+    finite = np.isfinite(w.loss)
+    # Chains that stay where they were repeat their loss from sweep to sweep, so only those of one sweep count.
+    smooth = bool(np.mean([np.unique(sweep).size / sweep.size for sweep in seen]) > _DISTINCT)
     if loss.size > _CURVE_POINTS:
         target = np.linspace(volume[0], volume[-1], _CURVE_POINTS)
         pick = np.unique(np.searchsorted(volume, target).clip(0, loss.size - 1))
         loss, volume = loss[pick], volume[pick]
-    return loss, volume
+    if smooth:
+        if loss[0] <= tolerance <= loss[-1]:
+            loss = np.unique(np.append(loss, tolerance))
+        depth = warp.depths(np.append(w.loss[finite], loss))
+        bandwidth = _BANDWIDTH * math.sqrt(float(warp.schedule.variance(warp.depths(np.array([tolerance]))[0])))
+        whole = replace(w, loss=w.loss[finite], log_weight=w.log_weight[finite])
+        volume = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
+    return loss, np.minimum(np.maximum.accumulate(volume), 0.0), smooth
 
 
 def _reach(w: Weighted) -> float:

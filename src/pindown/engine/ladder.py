@@ -2,9 +2,9 @@ r"""From the prior down to the tolerance: tempered sequential Monte Carlo on a w
 
 Particles go through a sequence of tempered densities :math:`e^{-|z|^2/2 - \beta h(L(z))}` by reweighting,
 resampling and Hamiltonian moves (Del Moral, Doucet and Jasra 2006, Sequential Monte Carlo samplers). The
-particles of one stage also measure the depth :math:`S(\ell) = -\ln P(L \le \ell)` a little below where they
-stand, and that piece of curve extends the warp on which the next stage is tempered; only ranks and volumes
-enter, so the path does not depend on how the loss is labelled.
+particles of one stage also measure the slope of the depth :math:`S(\ell) = -\ln P(L \le \ell)` where they
+stand (:meth:`~pindown.engine.warp.Warp.corrected`), and that piece of curve extends the warp on which the next
+stage is tempered; the path does not depend on how the loss is labelled.
 
 Its volumes lag when the moves are too few. They serve only to place the stages of the replica exchange that
 follows (:mod:`pindown.engine.polish`) and to start its chains.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,16 @@ from torch import Tensor
 from pindown.engine.moves import Chains, StepSizes, hamiltonian
 from pindown.engine.objective import Objective
 from pindown.engine.settings import Settings
-from pindown.engine.warp import Schedule, Warp
+from pindown.engine.warp import Curve, Schedule, Warp
 from pindown.estimate import Status
-from pindown.stats import logmeanexp
 
 __all__ = ["Ladder", "Rung"]
 
 Array = NDArray[np.float64]
 _PRIOR_DRAWS = 512
-_QUANTILES = (0.5, 0.2, 0.05)
 _FLOOR_STAGES = 6
 _RATE_STAGES = 6
+_LONGEST = 3.0  # standard deviations of the depth that one stage may go
 
 
 @dataclass
@@ -54,6 +54,11 @@ class Rung:
     step: float
     squares: Tensor
 
+    @cached_property
+    def log_force(self) -> float:
+        """``ln`` of the root mean squared force."""
+        return 0.5 * math.log(float(self.squares.sum()) + 1e-300)
+
 
 @dataclass
 class Ladder:
@@ -64,7 +69,7 @@ class Ladder:
         tolerance: where to stop.
         rng: source of all randomness.
         settings: sizes.
-        loss, depth: the curve so far, loss decreasing.
+        curve: the curve so far.
         rungs: the stages so far.
         status: None while under way.
     """
@@ -73,8 +78,7 @@ class Ladder:
     tolerance: float
     rng: torch.Generator
     settings: Settings
-    loss: Array = field(default_factory=lambda: np.empty(0))
-    depth: Array = field(default_factory=lambda: np.empty(0))
+    curve: Curve = field(default_factory=lambda: Curve(np.empty(0), np.empty(0), np.empty(0)))
     rungs: list[Rung] = field(default_factory=list)
     status: Status | None = None
     lowest: float = math.inf
@@ -82,8 +86,6 @@ class Ladder:
     _warp: Warp | None = None
     _centre: float = 0.0
     _beta: float = 0.0
-    _log_z: float = 0.0
-    _span: float = 1.0
     _means: list[float] = field(default_factory=list)
 
     @property
@@ -104,7 +106,7 @@ class Ladder:
             return math.inf
         deep = self.rungs[-max(_RATE_STAGES, len(self.rungs) // 2) :]
         depth = np.array([r.depth for r in deep])
-        force = np.array([0.5 * math.log(float(r.squares.sum()) + 1e-300) for r in deep])
+        force = np.array([r.log_force for r in deep])
         if np.ptp(depth) <= 0.0:
             return math.inf
         rate = float(np.polyfit(depth, force, 1)[0])
@@ -121,10 +123,11 @@ class Ladder:
             return
         self.lowest = float(finite[0])
         shares = np.array([0.97, 0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.12, 0.06, 0.03])
-        self.loss, self.depth = _thin(np.quantile(finite, shares), -np.log(shares), 0.0)
-        if self.loss.size < 3:
+        at, depth = _falling(np.quantile(finite, shares), -np.log(shares))
+        if at.size < 3:
             self.status = Status.PLATEAU
             return
+        self.curve = Curve(at, depth, -np.gradient(depth, at))
         z = z[torch.isfinite(loss)][:n]
         self._chains = Chains.at(self.objective, z.unsqueeze(0))
         self._means = [float(self._chains.loss.mean())]
@@ -135,9 +138,9 @@ class Ladder:
         """One stage deeper. Sets :attr:`status` when the descent ends."""
         assert self._chains is not None
         chains, settings = self._chains, self.settings
-        warp = Warp(self.loss, self.depth, self.schedule, self.objective.device)
+        schedule = self.schedule
+        warp = Warp(self.curve.continued(schedule), schedule, self.objective.device)
         centre, beta, log_ratio = self._next(warp, chains.loss[0])
-        self._log_z += float(logmeanexp(log_ratio))
         pick = _systematic(log_ratio, self.rng).to(chains.z.device)
         chains.z, chains.loss, chains.gradient = (t[:, pick].clone() for t in (chains.z, chains.loss, chains.gradient))
         self._centre, self._beta, self._warp = centre, beta, warp
@@ -183,12 +186,14 @@ class Ladder:
         h, old = np.nan_to_num(h, posinf=1e300), np.nan_to_num(old, posinf=1e300)
 
         def to(depth: float) -> tuple[float, Array, float]:
-            beta = float(np.exp(self.schedule.log_beta(depth)))
+            beta = float(np.exp(warp.schedule.log_beta(depth)))
             log_ratio = old - beta * h
-            size = np.exp(2.0 * logsumexp(log_ratio) - logsumexp(2.0 * log_ratio)) / len(h)
+            weight = np.exp(log_ratio - log_ratio.max())
+            size = weight.sum() ** 2 / (weight @ weight) / len(h)
             return beta, log_ratio, float(size)
 
-        low, high = self._centre, max(float(self.depth[-1]), self._centre) + 0.5 * self._span
+        deviation = math.sqrt(float(warp.schedule.variance(self._centre)))
+        low, high = self._centre, self._centre + _LONGEST * deviation
         beta, log_ratio, size = to(high)
         if size >= self.settings.ladder_size:
             return high, beta, log_ratio
@@ -199,28 +204,18 @@ class Ladder:
             else:
                 high = middle
         # A stage always goes somewhere: the warp itself may have changed since the last one.
-        depth = max(low, self._centre + 1e-3 * math.sqrt(float(self.schedule.variance(self._centre))))
+        depth = max(low, self._centre + 1e-3 * deviation)
         beta, log_ratio, _ = to(depth)
         return depth, beta, log_ratio
 
     def _extend(self, loss: Array) -> None:
-        """Measure the curve below the stage's median and append it."""
+        """Let the stage's samples correct the curve from their median on down."""
         assert self._warp is not None
         finite = np.sort(loss[np.isfinite(loss)])
         if finite.size == 0:
             return
         self.lowest = min(self.lowest, float(finite[0]))
-        value = self._warp.value_and_slope(torch.as_tensor(finite))[0].numpy()
-        log_volume = self._log_z + np.logaddexp.accumulate(self._beta * value) - math.log(loss.size)
-        index = np.unique((np.asarray(_QUANTILES) * finite.size).astype(int))[::-1]
-        new_loss, new_depth = finite[index], -log_volume[index]
-        above = self.loss > new_loss[0]
-        # Knots closer than a third of what the stage spans would follow the noise of the ranks.
-        self._span = float(new_depth[-1] - new_depth[0])
-        gap = 0.3 * self._span
-        self.loss, self.depth = _thin(
-            np.concatenate([self.loss[above], new_loss]), np.concatenate([self.depth[above], new_depth]), gap
-        )
+        self.curve = self.curve.below(*self._warp.corrected([finite], np.array([self._beta])))
 
     def _judge(self) -> None:
         assert self._chains is not None
@@ -250,35 +245,34 @@ class Ladder:
         """Everything that a resumed run needs, as tensors and plain values."""
         chains = self._chains
         return {
-            "loss": torch.as_tensor(self.loss),
-            "depth": torch.as_tensor(self.depth),
+            "curve": tuple(torch.as_tensor(a) for a in (self.curve.loss, self.curve.depth, self.curve.slope)),
             "rungs": [(r.depth, r.z, r.step, r.squares) for r in self.rungs],
             "status": None if self.status is None else self.status.value,
             "lowest": self.lowest,
             "chains": None if chains is None else (chains.z, chains.loss, chains.gradient, chains.origin),
             "warp": None if self._warp is None else self._warp.state(),
-            "numbers": (self._centre, self._beta, self._log_z, self._span),
+            "numbers": (self._centre, self._beta),
             "means": self._means,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
-        self.loss, self.depth = state["loss"].numpy(), state["depth"].numpy()
+        self.curve = Curve(*(t.numpy() for t in state["curve"]))
         self.rungs = [Rung(*r) for r in state["rungs"]]
         self.status = None if state["status"] is None else Status(state["status"])
         self.lowest = state["lowest"]
         self._chains = None if state["chains"] is None else Chains(*state["chains"])
         if state["warp"] is not None:
             self._warp = Warp.from_state(state["warp"], self.objective.device)
-        self._centre, self._beta, self._log_z, self._span = state["numbers"]
+        self._centre, self._beta = state["numbers"]
         self._means = list(state["means"])
 
 
-def _thin(loss: Array, depth: Array, gap: float) -> tuple[Array, Array]:
-    """Keep a strictly falling loss with a depth that rises by at least ``gap`` from knot to knot."""
+def _falling(loss: Array, depth: Array) -> tuple[Array, Array]:
+    """The points at which the loss falls strictly."""
     keep = [0]
     for i in range(1, len(loss)):
-        if loss[i] < loss[keep[-1]] and depth[i] > depth[keep[-1]] + gap:
+        if loss[i] < loss[keep[-1]]:
             keep.append(i)
     return loss[keep], depth[keep]
 

@@ -123,13 +123,14 @@ def hamiltonian(
     coin = torch.rand((stages, n), generator=rng, device=device, dtype=torch.float64)
     rate = torch.empty(stages, dtype=torch.float64, device=device)
     leaps = sizes.leaps
-    for a, b in _blocks(leaps, max(1, objective.rows // n)):
-        block = slice(a, b)
+    order = leaps.argsort(descending=True, stable=True)
+    for block in order.split(max(1, objective.rows // n)):
         turn = ((sizes.step[block] * jitter[block]).to(dtype).view(-1, 1) * sizes.scale[block]).unsqueeze(1)
-        velocity = torch.randn((b - a, n, dim), generator=rng, device=device, dtype=dtype)
+        # Single precision is drawn several times faster, and a velocity's last bits matter to nothing.
+        velocity = torch.randn((len(block), n, dim), generator=rng, device=device, dtype=torch.float32).to(dtype)
         start = Chains(chains.z[block], chains.loss[block], chains.gradient[block], chains.origin[block])
         end, energy_change = _trajectory(
-            objective, warp, beta[block].unsqueeze(1), start, velocity, turn, int(leaps[a])
+            objective, warp, beta[block].unsqueeze(1), start, velocity, turn, sizes.scale[block], leaps[block].tolist()
         )
         probability = torch.exp(-energy_change.clamp_min(0.0)).nan_to_num(0.0)
         rate[block] = probability.mean(1)
@@ -141,43 +142,57 @@ def hamiltonian(
     return rate
 
 
-def _blocks(leaps: Tensor, most: int) -> list[tuple[int, int]]:
-    """Runs of neighbouring stages with equally long trajectories, at most ``most`` stages each."""
-    counts, out, a = leaps.tolist(), [], 0
-    for b in range(1, len(counts) + 1):
-        if b == len(counts) or counts[b] != counts[a] or b - a == most:
-            out.append((a, b))
-            a = b
-    return out
-
-
 def _trajectory(
-    objective: Objective, warp: Warp, beta: Tensor, start: Chains, v: Tensor, turn: Tensor, leaps: int
+    objective: Objective,
+    warp: Warp,
+    beta: Tensor,
+    start: Chains,
+    v: Tensor,
+    turn: Tensor,
+    scale: Tensor,
+    leaps: list[int],
 ) -> tuple[Chains, Tensor]:
-    shape = start.z.shape
-    cos, sin, half = torch.cos(turn), torch.sin(turn), 0.5 * turn
+    """One trajectory of stages that are sorted by their leaps, the longest first; those that end early drop out."""
+    dim = v.shape[-1]
+    # The velocity is held as v/s, so that a kick by ε s β ∇h is one multiplication by a number a chain.
+    epsilon = turn[..., :1] / scale[:, None, :1]
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    forward, back = sin * scale.unsqueeze(1), sin / scale.unsqueeze(1)
+    v /= scale.unsqueeze(1)
 
     def kick(v: Tensor, size: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
-        """Kick the velocity in place; returns β h."""
+        """Kick the velocities in place; returns β h."""
         value, slope = warp.value_and_slope(loss)
-        force = (beta * slope).to(v.dtype).unsqueeze(-1)
-        v.addcmul_(gradient * force, size, value=-1.0)
-        return beta * value
+        force = (beta[: len(v)] * slope).to(v.dtype).unsqueeze(-1) * size
+        v.addcmul_(gradient, force, value=-1.0)
+        return beta[: len(v)] * value
 
-    def kinetic(z: Tensor, v: Tensor) -> Tensor:
-        return 0.5 * (z.square().sum(-1, dtype=torch.float64) + v.square().sum(-1, dtype=torch.float64))
+    def kinetic(z: Tensor, v: Tensor, scale: Tensor) -> Tensor:
+        speed = v * scale.unsqueeze(1)
+        # Sums of many squares are what a rejection is decided on.
+        return 0.5 * (z.square().sum(-1, dtype=torch.float64) + speed.square().sum(-1, dtype=torch.float64))
 
-    before = kinetic(start.z, v)
-    before = before + kick(v, half, start.loss, start.gradient)
-    z, loss, gradient, tempered = start.z, start.loss, start.gradient, before
-    for leap in range(leaps):
-        moved = (cos * z).addcmul_(sin, v)
-        v.mul_(cos).addcmul_(sin, z, value=-1.0)
-        z = moved
-        flat_loss, flat_gradient = objective.losses_and_gradients(z.flatten(0, 1))
-        loss, gradient = flat_loss.view(shape[:2]), flat_gradient.view(shape)
-        tempered = kick(v, half if leap == leaps - 1 else turn, loss, gradient)
-    return Chains(z, loss, gradient, start.origin), kinetic(z, v) + tempered - before
+    before = kinetic(start.z, v, scale) + kick(v, 0.5 * epsilon, start.loss, start.gradient)
+    z, ended, leap = start.z, [], 0
+    while len(z):
+        leap += 1
+        c, n = cos[: len(z)], len(z)
+        z, turned = (c * z).addcmul_(forward[:n], v), z
+        v.mul_(c).addcmul_(back[:n], turned, value=-1.0)
+        flat_loss, flat_gradient = objective.losses_and_gradients(z.view(-1, dim), look=False)
+        loss, gradient = flat_loss.view(z.shape[:2]), flat_gradient.view(z.shape)
+        going = sum(count > leap for count in leaps)
+        # The last kick of a trajectory is half a kick.
+        size = epsilon[:n].clone()
+        size[going:] *= 0.5
+        tempered = kick(v, size, loss, gradient)
+        if going < n:
+            last = slice(going, n)
+            energy = kinetic(z[last], v[last], scale[last]) + tempered[last]
+            ended.append((z[last], loss[last], gradient[last], energy))
+            z, v = z[:going], v[:going]
+    z, loss, gradient, after = (torch.cat(parts) for parts in zip(*reversed(ended), strict=True))
+    return Chains(z, loss, gradient, start.origin), after - before
 
 
 def swap_neighbours(h: Tensor, beta: Tensor, chains: Chains, parity: int, rng: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ __all__ = ["Loss", "Objective"]
 
 Loss = Callable[[Any], Any]
 _CHECK_POINTS = 64
-_CHUNK_BYTES = 1 << 21  # one chain array of this size still fits a core's cache, with its companions
+_CHUNK_BYTES = 1 << 20  # one chain array of this size still fits a core's cache, with its companions
 
 
 class Objective:
@@ -75,10 +75,13 @@ class Objective:
             loss = torch.where(bad, torch.inf, loss)
         return loss
 
-    def losses_and_gradients(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses in float64 and their gradient with respect to ``z``; non-finite rows get +inf and zeros."""
+    def losses_and_gradients(self, z: Tensor, *, look: bool = True) -> tuple[Tensor, Tensor]:
+        """Losses in float64 and their gradient with respect to ``z``; non-finite rows get +inf and zeros.
+
+        Without ``look`` gradients are not looked at, which suits a trajectory: its energy becomes NaN with them.
+        """
         if len(z) > self.rows:
-            parts = [self.losses_and_gradients(part) for part in z.split(self.rows)]
+            parts = [self.losses_and_gradients(part, look=look) for part in z.split(self.rows)]
             return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         with torch.enable_grad():
             leaf = z.detach().requires_grad_(True)
@@ -88,7 +91,7 @@ class Objective:
         self.gradient_evaluations += len(z)
         loss, grad = value.detach().double(), grad.contiguous()  # autograd may hand out an expanded view
         # One reduction sees NaN and infinity in both; the rows are looked for only then.
-        if not bool(torch.isfinite(loss.sum() + grad.sum())):
+        if not bool(torch.isfinite(loss.sum() + grad.sum() if look else loss.sum())):
             bad = ~(torch.isfinite(loss) & torch.isfinite(grad).all(-1))
             if bad.any():
                 self.non_finite += int(bad.sum())

@@ -17,29 +17,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pindown.engine.controls import virial
 from pindown.engine.ladder import Ladder
 from pindown.engine.moves import Chains, StepSizes, hamiltonian, swap_neighbours
 from pindown.engine.objective import Objective
+from pindown.engine.reweight import Recorded
 from pindown.engine.settings import Settings
 from pindown.engine.warp import Schedule, Warp
 
 __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
+_PAST = 0.5  # standard deviations of the depth by which the last stage lies past the tolerance
 
 
-def place_stages(depth: float, dim: int, settings: Settings, widest: float = math.inf) -> tuple[Schedule, Array]:
+def place_stages(
+    depth: float, dim: int, settings: Settings, widest: float = math.inf, count: int | None = None
+) -> tuple[Schedule, Array]:
     """A schedule for a known final depth and the depths of its stages, the prior left out.
 
-    Stages are equally spaced in ``∫ dS/√variance(S)``, the thermodynamic length, so that neighbours
-    overlap equally everywhere (Gelman and Meng 1998).
+    There are ``count`` stages, by default as many as their spacing wants. They are equally spaced in
+    ``∫ dS/√variance(S)``, the thermodynamic length, so that neighbours overlap equally everywhere (Gelman and
+    Meng 1998).
     """
     half = max(1.0, 0.5 * dim)
     schedule = Schedule(floor=min(max(1.0, settings.width * depth), half, widest))
     grid = np.linspace(0.0, depth, 4001)
     rate = 1.0 / np.sqrt(schedule.variance(grid))
     length = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(grid))])
-    count = max(2, math.ceil(length[-1] / settings.spacing))
+    count = count or max(2, math.ceil(length[-1] / settings.spacing))
     return schedule, np.interp(np.linspace(0.0, length[-1], count + 1)[1:], length, grid)
 
 
@@ -55,6 +61,7 @@ class Polish:
         chains: ``(K + 1, n, D)``.
         sizes: step sizes of stages 1 to K.
         losses: one ``(K + 1, n)`` array a sweep since the last call of :meth:`forget`.
+        sums: the sums of :mod:`pindown.engine.controls`, ``(K + 1, n, 2)`` a sweep.
         rates: acceptance of the trajectories of the last sweep, ``(K,)``.
         swaps: running mean acceptance of the exchanges between neighbours, ``(K,)``.
     """
@@ -66,6 +73,7 @@ class Polish:
     chains: Chains
     sizes: StepSizes
     losses: list[Array] = field(default_factory=list)
+    sums: list[Array] = field(default_factory=list)
     snapshots: list[tuple[Tensor, Array, Array]] = field(default_factory=list)
     rates: Tensor = field(default_factory=lambda: torch.empty(0))
     swaps: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -78,7 +86,7 @@ class Polish:
         dim, device, n = objective.space.dim, objective.device, settings.chains or 8
         centre = ladder.rungs[-1].depth if ladder.rungs else 1.0
         schedule, depths = place_stages(centre, dim, settings, ladder.widest)
-        warp = Warp(ladder.loss, ladder.depth, schedule, device)
+        warp = Warp(ladder.curve.continued(schedule), schedule, device)
         beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
         rungs = np.array([r.depth for r in ladder.rungs])
         z = [objective.prior(n, rng)]
@@ -118,10 +126,36 @@ class Polish:
             self.swaps[parity::2] += 0.1 * (rate - self.swaps[parity::2])
         self.sweeps += 1
         self.losses.append(chains.loss.cpu().numpy().copy())
+        scale = torch.cat([torch.ones_like(self.sizes.scale[:1]), self.sizes.scale])
+        self.sums.append(virial(chains, self.warp, self.beta, scale).cpu().numpy())
+
+    def refine(self, settings: Settings, widest: float, tolerance: float | None) -> None:
+        """Correct the warp by what was recorded, and place the stages anew on it.
+
+        The last stage goes where most of its chains come below the tolerance, or with None stays where it is.
+        """
+        seen = np.stack(self.losses)[:, 1:]
+        losses = [np.sort(stage[np.isfinite(stage)], axis=None) for stage in seen.swapaxes(0, 1)]
+        if any(stage.size == 0 for stage in losses):
+            return
+        curve = self.warp.curve.below(*self.warp.corrected(losses, self.beta[1:].cpu().numpy()))
+        stages, dim = len(losses), self.objective.space.dim
+        end = float(curve.depth[-1])
+        if tolerance is not None:
+            schedule = self.warp.schedule
+            deviation = math.sqrt(float(schedule.variance(end)))
+            reached = float(Warp(curve.continued(schedule), schedule).depths(np.array([tolerance]))[0])
+            end = min(max(reached + _PAST * deviation, end - 2.0 * deviation), end + 2.0 * deviation)
+        schedule, depths = place_stages(end, dim, settings, widest, stages)
+        device = self.beta.device
+        self.warp = Warp(curve.continued(schedule), schedule, device)
+        self.beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
+        self.forget()
 
     def forget(self) -> None:
         """Drop what was recorded so far: it was the way to equilibrium."""
         self.losses.clear()
+        self.sums.clear()
         self.snapshots.clear()
 
     def keep(self, most_bytes: int) -> None:
@@ -133,11 +167,9 @@ class Polish:
         points, loss, origin = (t.clone() for t in kept)
         self.snapshots.append((points, loss.cpu().numpy(), origin.cpu().numpy()))
 
-    def recorded(self) -> tuple[Array, Array]:
-        """Losses and warped losses of the recorded sweeps, ``(T, K + 1, n)`` each."""
-        loss = np.stack(self.losses)
-        h = self.warp.value_and_slope(torch.as_tensor(loss, device=self.beta.device))[0].cpu().numpy()
-        return loss, np.minimum(h, 1e300)
+    def recorded(self) -> Recorded:
+        """The recorded sweeps."""
+        return Recorded.of(np.stack(self.losses), np.stack(self.sums), self.warp, self.beta)
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as tensors and plain values."""
@@ -147,6 +179,7 @@ class Polish:
             "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
             "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round),
             "losses": [torch.as_tensor(a) for a in self.losses],
+            "sums": [torch.as_tensor(a) for a in self.sums],
             "snapshots": [(z, torch.as_tensor(a), torch.as_tensor(o)) for z, a, o in self.snapshots],
             "swaps": self.swaps,
             "rates": self.rates,
@@ -164,6 +197,7 @@ class Polish:
             Chains(*state["chains"]),
             StepSizes(*state["sizes"]),
             [t.numpy() for t in state["losses"]],
+            [t.numpy() for t in state["sums"]],
             [(z, a.numpy(), o.numpy()) for z, a, o in state["snapshots"]],
             state["rates"],
             state["swaps"],

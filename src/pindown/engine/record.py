@@ -36,6 +36,7 @@ class Island:
         stage_beta: inverse temperatures of the stages, 1 to K.
         evaluations, gradient_evaluations, non_finite, seconds: cost.
         diagnostics: plain values.
+        smooth: whether the curve goes on between its points, or jumps at them.
     """
 
     index: int
@@ -61,13 +62,16 @@ class Island:
     non_finite: int
     seconds: float
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    smooth: bool = False
 
     def log_volume_at(self, t: float) -> float:
-        """``ln P(L ≤ t)``, linear between the curve's points; −inf below the lowest."""
+        """``ln P(L ≤ t)``; −inf below the curve's lowest point."""
         if self.loss.size == 0 or t < self.loss[0]:
             return -math.inf
         if t >= self.loss[-1]:
             return float(self.log_volume[-1])
+        if self.smooth:
+            return float(np.interp(t, self.loss, self.log_volume))
         i = int(np.searchsorted(self.loss, t, side="right")) - 1
         return float(self.log_volume[i])
 

@@ -15,14 +15,55 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import log_ndtr, logsumexp
+from torch import Tensor
 
-__all__ = ["Weighted", "free_energies", "thermodynamic_integral", "weigh"]
+from pindown.engine.controls import controlled
+from pindown.engine.warp import Warp
+
+__all__ = ["Recorded", "Weighted", "free_energies", "thermodynamic_integral", "weigh"]
 
 Array = NDArray[np.float64]
 _MOST_CELLS = 4_000_000
+_GROUPS = 64
 _NEWTON_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What ``T`` sweeps of ``n`` chains at ``K + 1`` stages saw.
+
+    Attributes:
+        loss: ``(T, K + 1, n)``.
+        h: the same, warped.
+        steady: the same with most of the noise taken out; see :mod:`pindown.engine.controls`.
+        beta: inverse temperatures, ``(K + 1,)``, increasing, the first the prior's.
+        sums: virial sums, ``(T, K + 1, n, 2)``.
+    """
+
+    loss: Array
+    h: Array
+    steady: Array
+    beta: Array
+    sums: Array
+
+    @classmethod
+    def of(cls, loss: Array, sums: Array, warp: Warp, beta: Tensor) -> Recorded:
+        """From losses and virial sums."""
+        h = warp.value_and_slope(torch.as_tensor(loss, device=beta.device))[0].clamp_max(1e300).cpu().numpy()
+        return cls(loss, h, controlled(h, sums), beta.cpu().numpy(), sums)
+
+    def weigh(self) -> tuple[Weighted, bool]:
+        """Weights of all samples under the prior, and whether the equations of the free energies were solved.
+
+        The equations leave out what the controls know: the difference that they make to the thermodynamic integral
+        of the same samples, in which its discretisation cancels, is added to their solution.
+        """
+        f, solved = free_energies(self.h, self.beta)
+        f += thermodynamic_integral(self.steady, self.beta) - thermodynamic_integral(self.h, self.beta)
+        return weigh(self.loss, self.h, self.beta, f), solved
 
 
 @dataclass(frozen=True)
@@ -45,6 +86,34 @@ class Weighted:
         """``ln P(L ≤ t)``; −inf below the lowest sample."""
         i = int(np.searchsorted(self.loss, t, side="right"))
         return float(self.log_volume[i - 1]) if i else -np.inf
+
+    def smoothed(self, depth: Array, at: Array, bandwidth: float) -> Array:
+        r"""``ln P(L ≤ loss)`` with the noise of single samples smoothed out.
+
+        Write :math:`s_n` for an approximate depth of sample ``n``. Flattened weights :math:`w_n e^{s_n}` have a density
+        over depth that hardly varies; a Gaussian kernel of width ``b`` on it gives
+
+        .. math:: V(a) = \sum_n w_n e^{s_n} \int_a^\infty e^{-s} N(s; s_n, b^2)\, ds
+                  = \sum_n w_n e^{b^2/2}\, \Phi\Big(\frac{s_n - a}{b} - b\Big).
+
+        Without it ``V`` would rest on the samples within about one nat of ``a``, of a stage that is many nats wide.
+
+        Args:
+            depth: of each sample, not increasing, ``(N,)``.
+            at: depths to read the volume at.
+            bandwidth: ``b`` in nats, above 0.
+        """
+        # Samples within a twentieth of the kernel's width stand together.
+        cell = np.floor((depth[0] - depth) / (0.05 * bandwidth))
+        first = np.flatnonzero(np.diff(cell, prepend=-1.0))
+        top = np.maximum.reduceat(self.log_weight, first)
+        counts = np.diff(np.append(first, depth.size))
+        weight = top + np.log(np.add.reduceat(np.exp(self.log_weight - np.repeat(top, counts)), first))
+        middle = np.add.reduceat(depth, first) / counts
+        out = np.empty(at.size)
+        for i, a in enumerate(at):
+            out[i] = logsumexp(weight + 0.5 * bandwidth**2 + log_ndtr((middle - a) / bandwidth - bandwidth))
+        return out
 
     def size_at(self, t: float) -> float:
         """Kish's effective number of samples with loss at most ``t``."""
@@ -82,17 +151,21 @@ def free_energies(h: Array, beta: Array) -> tuple[Array, bool]:
     """
     sweeps, stages, n = h.shape
     pooled = np.sort(h.reshape(-1))
-    # Neighbours in h stand for each other once there are more of them than the equations need.
-    group = max(1, int(np.ceil(pooled.size * stages / _MOST_CELLS)))
-    usable = pooled.size // group * group
-    x = pooled[:usable].reshape(-1, group).mean(1) if group > 1 else pooled
-    if usable < pooled.size:
-        x = np.append(x, pooled[usable:].mean())
-    mass = np.full(x.size, float(group))
-    if usable < pooled.size:
-        mass[-1] = pooled.size - usable
     counts = np.full(stages, float(sweeps * n))
-    f = thermodynamic_integral(h, beta)
+    # Neighbours in h stand for each other: 64 groups a stage give the same answer as all samples.
+    return _newton(
+        thermodynamic_integral(h, beta), *_grouped(pooled, max(1, pooled.size // (_GROUPS * stages))), beta, counts
+    )
+
+
+def _grouped(pooled: Array, group: int) -> tuple[Array, Array]:
+    """Means of neighbours, and how many each stands for."""
+    at = np.arange(0, pooled.size, group)
+    mass = np.diff(np.append(at, pooled.size)).astype(np.float64)
+    return np.add.reduceat(pooled, at) / mass, mass
+
+
+def _newton(f: Array, x: Array, mass: Array, beta: Array, counts: Array) -> tuple[Array, bool]:
     energy = -np.outer(beta, x) + np.log(counts)[:, None]
     objective, p = _mixture(energy, f, mass, counts)
     for _ in range(_NEWTON_STEPS):
@@ -103,7 +176,7 @@ def free_energies(h: Array, beta: Array) -> tuple[Array, bool]:
         hessian = np.diag(weighted.sum(1)) - weighted @ p.T
         scale = np.abs(np.diag(hessian)).max()
         try:
-            step = np.linalg.solve(hessian[1:, 1:] + 1e-12 * scale * np.eye(stages - 1), gradient[1:])
+            step = np.linalg.solve(hessian[1:, 1:] + 1e-12 * scale * np.eye(len(f) - 1), gradient[1:])
         except np.linalg.LinAlgError:
             return f, False
         size = 1.0
@@ -130,6 +203,14 @@ def _mixture(energy: Array, f: Array, mass: Array, counts: Array) -> tuple[float
     return float(mass @ (top + np.log(total)) - counts @ f), p
 
 
+def _log_sum_exp(u: Array) -> Array:
+    """``ln Σ exp u`` down the columns; SciPy's general one is five times slower on large tables."""
+    top = u.max(0)
+    u -= top
+    np.exp(u, out=u)
+    return top + np.log(u.sum(0))
+
+
 def weigh(loss: Array, h: Array, beta: Array, f: Array) -> Weighted:
     """Weights under the prior of all samples ``(T, K, n)`` given the free energies."""
     per_stage = h.shape[0] * h.shape[2]
@@ -139,6 +220,6 @@ def weigh(loss: Array, h: Array, beta: Array, f: Array) -> Weighted:
     log_weight = np.empty(x.size)
     block = max(1, _MOST_CELLS // len(beta))
     for a in range(0, x.size, block):
-        log_weight[a : a + block] = -logsumexp(f[:, None] - np.outer(beta, x[a : a + block]), axis=0)
+        log_weight[a : a + block] = -_log_sum_exp(f[:, None] - np.outer(beta, x[a : a + block]))
     log_weight -= np.log(per_stage)
     return Weighted(flat_loss[order], log_weight, np.logaddexp.accumulate(log_weight), order)

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pindown.engine.controls import virial
 from pindown.engine.moves import Chains, StepSizes, hamiltonian
 from pindown.engine.polish import Polish
-from pindown.engine.reweight import free_energies, weigh
+from pindown.engine.reweight import Recorded
 
 __all__ = ["warm_up"]
 
@@ -38,7 +39,7 @@ def warm_up(polish: Polish, known: Tensor, moves: int, tolerance: float) -> tupl
     stages, n, _ = polish.chains.z.shape
     start = known[torch.arange(n, device=known.device) % len(known)]
     chains = Chains.at(polish.objective, start.unsqueeze(0).clone())
-    loss = np.empty((moves - moves // 2, stages, n))
+    loss, sums = np.empty((moves - moves // 2, stages, n)), np.empty((moves - moves // 2, stages, n, 2))
     for k in range(stages - 1, 0, -1):
         sizes = StepSizes(polish.sizes.step[k - 1 : k], polish.sizes.scale[k - 1 : k], polish.sizes.most_leaps)
         unused = (4 * moves if k == stages - 1 else moves) - len(loss)
@@ -46,10 +47,10 @@ def warm_up(polish: Polish, known: Tensor, moves: int, tolerance: float) -> tupl
             hamiltonian(polish.objective, polish.warp, polish.beta[k : k + 1], chains, sizes, polish.rng)
             if move >= 0:
                 loss[move, k] = chains.loss[0].cpu().numpy()
+                sums[move, k] = virial(chains, polish.warp, polish.beta[k : k + 1], sizes.scale)[0].cpu().numpy()
     for move in range(len(loss)):
-        loss[move, 0] = polish.objective.losses(polish.objective.prior(n, polish.rng)).cpu().numpy()
-    h = polish.warp.value_and_slope(torch.as_tensor(loss, device=polish.beta.device))[0].cpu().numpy()
-    h = np.minimum(h, 1e300)
-    beta = polish.beta.cpu().numpy()
-    f, _ = free_energies(h, beta)
-    return loss[:, 1:].mean((0, 2)), weigh(loss, h, beta, f).log_volume_at(tolerance)
+        fresh = Chains.at(polish.objective, polish.objective.prior(n, polish.rng).unsqueeze(0))
+        loss[move, 0] = fresh.loss[0].cpu().numpy()
+        sums[move, 0] = virial(fresh, polish.warp, polish.beta[:1], torch.ones_like(sizes.scale))[0].cpu().numpy()
+    weighted, _ = Recorded.of(loss, sums, polish.warp, polish.beta).weigh()
+    return loss[:, 1:].mean((0, 2)), weighted.log_volume_at(tolerance)

@@ -15,7 +15,11 @@ normalizing constants, section 4.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +27,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
-__all__ = ["Schedule", "Warp"]
+from pindown.errors import InputError
+
+__all__ = ["Curve", "Schedule", "Warp"]
 
 Array = NDArray[np.float64]
+_BEYOND = 4.0  # standard deviations for which a curve is continued
+_RECENT = 2.0  # standard deviations over which the trend of its slope is read off
 
 
 @dataclass(frozen=True)
@@ -66,20 +74,71 @@ class Schedule:
         return np.minimum(np.maximum(self.floor, self.growth * s), self.ceiling)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A curve of depths.
+
+    Attributes:
+        loss: decreasing.
+        depth: ``−ln P(L ≤ loss)`` in nats, increasing.
+        slope: ``−d depth/d loss``.
+    """
+
+    loss: Array
+    depth: Array
+    slope: Array
+
+    def below(self, loss: Array, slope: Array) -> Curve:
+        """The curve with slopes measured further down put in the place of what it had from there on.
+
+        Depths between new knots follow from their slopes, by the logarithmic mean, which is exact where the slope is
+        exponential.
+        """
+        order = np.argsort(-loss, kind="stable")
+        kept = max(1, int((self.loss > loss[order[0]]).sum()))
+        at, depth, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
+        for x, s in zip(loss[order], slope[order], strict=True):
+            deeper = depth[-1] + float(_logarithmic_mean(s, rate[-1])) * (at[-1] - x)
+            if x < at[-1] and s > 0.0 and deeper > depth[-1]:
+                at.append(x)
+                depth.append(deeper)
+                rate.append(s)
+        return Curve(np.asarray(at), np.asarray(depth), np.asarray(rate))
+
+    def continued(self, schedule: Schedule) -> Curve:
+        """The curve some standard deviations further down, its slope going on as it did over the last few."""
+        end = float(self.depth[-1])
+        deviation = math.sqrt(float(schedule.variance(end)))
+        first = min(int(np.searchsorted(self.depth, end - _RECENT * deviation)), max(0, len(self.depth) - 4))
+        # A power of the depth is exact for a Gaussian tail near the prior, and as good as any further down.
+        depth, slope = np.log(self.depth[first:]), np.log(self.slope[first:])
+        trend = float(np.polyfit(depth, slope, 1)[0]) if len(depth) > 1 else 0.0
+        trend = min(max(trend, 0.0), 2.0 * end / deviation**2)
+        gain = deviation * np.linspace(0.0, _BEYOND, 1 + 2 * int(_BEYOND))
+        slope = self.slope[-1] * (1.0 + gain / end) ** trend
+        fall = np.cumsum(np.diff(gain) / _logarithmic_mean(slope[1:], slope[:-1]))
+        loss = self.loss[-1] - fall
+        return Curve(
+            np.append(self.loss, loss), np.append(self.depth, end + gain[1:]), np.append(self.slope, slope[1:])
+        )
+
+
 class Warp:
     """A smooth increasing function ``h`` of the loss, built from a curve of depths.
 
     Args:
-        loss: loss values, decreasing.
-        depth: ``−ln P(L ≤ loss)`` in nats, increasing.
+        curve: the depths.
         schedule: the width at each depth.
         device: where the evaluations happen.
     """
 
-    def __init__(self, loss: Array, depth: Array, schedule: Schedule, device: torch.device | str = "cpu") -> None:
-        self.loss, self.depth = _strictly_monotone(loss, depth)
+    def __init__(self, curve: Curve, schedule: Schedule, device: torch.device | str = "cpu") -> None:
+        self.curve = curve
+        self.loss, self.depth = _strictly_monotone(curve.loss, curve.depth)
+        if self.loss.size < 2:
+            raise InputError(f"a curve with {self.loss.size} distinct losses", "at least two")
         self.schedule = schedule
-        h = np.append(np.cumsum(self._pieces()[::-1])[::-1], 0.0)
+        h = np.append(np.cumsum(self._pieces(self.depth)[::-1])[::-1], 0.0)
         x, y = self.loss[::-1].copy(), h[::-1].copy()  # increasing loss, increasing h from 0
         spline = PchipInterpolator(x, y)
         cubic, square, slope, value = spline.c
@@ -96,11 +155,55 @@ class Warp:
         self._knots = torch.as_tensor(x, device=device)
         self._table = torch.as_tensor(np.stack(tables, axis=1), device=device)
 
-    def _pieces(self) -> Array:
+    def _pieces(self, depth: Array) -> Array:
+        """``∫ dS/β(S)`` between neighbouring depths."""
         nodes, weights = np.polynomial.legendre.leggauss(8)
-        width = np.diff(self.depth)
-        s = self.depth[:-1, None] + 0.5 * width[:, None] * (nodes + 1.0)
+        width = np.diff(depth)
+        s = depth[:-1, None] + 0.5 * width[:, None] * (nodes + 1.0)
         return 0.5 * width * (weights * np.exp(-self.schedule.log_beta(s))).sum(-1)
+
+    @cached_property
+    def _depths(self) -> tuple[Array, Array]:
+        """Depths on a grid, and ``h`` there."""
+        within = [np.linspace(a, b, 9)[:-1] for a, b in pairwise(self.depth)]
+        grid = np.append(np.concatenate(within), self.depth[-1])
+        return grid, np.append(np.cumsum(self._pieces(grid)[::-1])[::-1], 0.0)
+
+    def depth_of(self, h: Array) -> Array:
+        """The depth at which the warp takes the values ``h``, held at the ends."""
+        grid, values = self._depths
+        return np.interp(h, values[::-1], grid[::-1])
+
+    def depths(self, loss: Array) -> Array:
+        """Depths at losses by the warp's own curve, held at the ends."""
+        return self.depth_of(self._numpy(loss)[0])
+
+    def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array]:
+        r"""What samples of stages at inverse temperatures β say about the curve itself.
+
+        With ``V`` the volume, partial integration over the tempered density gives
+        :math:`E[\beta h'(L) / S'(L)] = 1` exactly, for any warp. A curve whose slope is ``c`` times that of this
+        warp's therefore has :math:`c = E[\beta/\beta(S(L))]`, an average over all samples of a stage, where a
+        slope read off ranks would rest on a few.
+
+        Args:
+            losses: finite losses of each stage, sorted.
+            beta: of each stage.
+
+        Returns:
+            The median loss of each stage, and the slope ``−dS/dL`` there.
+        """
+        at = np.array([sample[sample.size // 2] for sample in losses])
+        h, slope = self._numpy(at)
+        factor = [
+            np.exp(math.log(b) - self.schedule.log_beta(self.depths(sample))).mean()
+            for sample, b in zip(losses, beta, strict=True)
+        ]
+        return at, np.array(factor) * slope * np.exp(self.schedule.log_beta(self.depth_of(h)))
+
+    def _numpy(self, loss: Array) -> tuple[Array, Array]:
+        value, slope = self.value_and_slope(torch.as_tensor(loss, device=self._knots.device))
+        return value.cpu().numpy(), slope.cpu().numpy()
 
     def value_and_slope(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """``h`` and ``dh/dL`` at float64 losses of any shape; +inf maps to +inf with slope 0."""
@@ -112,20 +215,22 @@ class Warp:
         slope = (3.0 * a * u + 2.0 * b) * u + c
         return torch.where(finite, value, torch.inf), torch.where(finite, slope, 0.0)
 
-    def state(self) -> tuple[Tensor, Tensor, float, float, float]:
-        """The knots and the schedule as tensors and plain values."""
-        s = self.schedule
-        return torch.as_tensor(self.loss), torch.as_tensor(self.depth), s.floor, s.growth, s.ceiling
+    def state(self) -> tuple[Tensor, Tensor, Tensor, float, float, float]:
+        """The curve and the schedule as tensors and plain values."""
+        s, c = self.schedule, self.curve
+        return (*(torch.as_tensor(a) for a in (c.loss, c.depth, c.slope)), s.floor, s.growth, s.ceiling)
 
     @classmethod
-    def from_state(cls, state: tuple[Tensor, Tensor, float, float, float], device: torch.device | str) -> Warp:
+    def from_state(cls, state: tuple[Tensor, Tensor, Tensor, float, float, float], device: torch.device | str) -> Warp:
         """Read back what :meth:`state` made."""
-        loss, depth, floor, growth, ceiling = state
-        return cls(loss.numpy(), depth.numpy(), Schedule(floor, growth, ceiling), device)
+        curve = Curve(*(t.numpy() for t in state[:3]))
+        return cls(curve, Schedule(*state[3:]), device)
 
-    def depth_at(self, loss: float) -> float:
-        """Depth at a loss by interpolation between the knots, held at the ends."""
-        return float(np.interp(loss, self.loss[::-1], self.depth[::-1]))
+
+def _logarithmic_mean(a: Any, b: Any) -> Any:
+    ratio = np.log(a / b)
+    near = np.abs(ratio) < 1e-6
+    return np.where(near, 0.5 * (a + b), (a - b) / np.where(near, 1.0, ratio))
 
 
 def _strictly_monotone(loss: Array, depth: Array) -> tuple[Array, Array]:
