@@ -64,3 +64,13 @@ def test_every_exit_code_is_in_the_guide() -> None:
     table = set(re.findall(r"^\| (\d+) \|", guide, re.M))
     codes = {str(kind.exit_code) for kind in vars(errors).values() if hasattr(kind, "exit_code")}
     assert codes | {"0", "130"} == table
+
+
+def test_every_status_is_in_the_guide_with_its_words() -> None:
+    from pindown.estimate import Status
+    from pindown.report.notation import status_words
+
+    guide = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    heading, *rows = re.findall(r"^\| ([\w -]+) \| ([\w ,]+) \| .* \|$", guide, re.M)
+    assert heading == ("status", "in a report")
+    assert rows == [(status.value, status_words(status)) for status in Status]
