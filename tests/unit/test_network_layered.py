@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from itertools import pairwise
 
@@ -152,34 +151,13 @@ def test_the_margin_loss_of_many_blocks_is_that_of_one() -> None:
     labels = one.outputs(points[:1], x)[0].argmax(1)
     data = read_data((x, labels), batch_size=None, dtype=torch.float64, what="data")
     cut = read_data((x, labels), batch_size=3, dtype=torch.float64, what="data")
-    near = points[:1] + 0.02 * points  # a few of these keep all labels, others lose one
+    near = points[:1] + 0.3 * points  # a few of these keep all labels, others lose one
     layers = one.layers
     whole = LayeredNetwork(layers, Margin(), data, torch.float64).value_and_gradient(near)
     parts = LayeredNetwork(layers, Margin(), cut, torch.float64).value_and_gradient(near)
-    assert bool((whole[0] < 0).any())
+    assert bool((whole[0] == 0).any())
+    assert bool((whole[0] > 0).any())
     torch.testing.assert_close(whole[0], parts[0])
     assert whole[1] is not None
     assert parts[1] is not None
     torch.testing.assert_close(whole[1], parts[1])
-
-
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_the_margin_loss_has_no_kink_where_the_last_label_turns_right(sign: float) -> None:
-    """One label's margin goes through zero while the others are large: value and slope go through too."""
-    head, y = Margin(), torch.tensor([0, 1])
-    logits = torch.tensor([[[sign * 1e-3, 0.0, -1.0], [0.0, 500.0, -500.0]]], dtype=torch.float64, requires_grad=True)
-    total = head.sums(logits, y)
-    value, factor = head.finish(total.detach(), 2)
-    (slope,) = torch.autograd.grad(total.sum(), logits)
-    # three logits, of which the third is 1 below: the spread of (0, 0, −1) is √2/3 up to the small margin
-    assert float(value) == pytest.approx(-sign * 1e-3 / (math.sqrt(2) / 3) / math.sqrt(2), rel=2e-3)
-    wanted = torch.tensor([[[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], dtype=torch.float64) * 3 / 2
-    torch.testing.assert_close(slope * factor, wanted, rtol=5e-3, atol=5e-3)
-
-
-@pytest.mark.parametrize("total", [3.0, 1e-12, -0.5, -40.0])
-def test_the_margin_losss_factor_is_its_derivative(total: float) -> None:
-    t = torch.tensor([total], dtype=torch.float64, requires_grad=True)
-    value, factor = Margin().finish(t, 7)
-    (slope,) = torch.autograd.grad(value.sum(), t)
-    torch.testing.assert_close(slope, factor.detach())

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pindown.errors import InputError
 from pindown.network.data import Batches, Inputs
-from pindown.network.heads import Head, Total
+from pindown.network.heads import Head
 from pindown.spaces.network import Weights
 
 __all__ = ["FORWARD_ERRORS", "Forward", "GenericNetwork", "activation_bytes", "evaluation_copy"]
@@ -220,21 +220,29 @@ class GenericNetwork:
         batches = self._placed.get(x.device)
         if batches is None:
             batches = self._placed[x.device] = self.batches.to(x.device)
-        values: list[Tensor] = []
-        slopes: list[Tensor] = []
-        for part in x.split(self.rows):
-            total = Total(self.head, part, gradient=gradient)
-            for inputs, targets in batches:
-                with torch.set_grad_enabled(gradient):
-                    leaf = part.detach().requires_grad_(gradient)
-                    sums = self.head.sums(self.forward(leaf, inputs), targets)
-                    step = torch.autograd.grad(sums.sum(), leaf)[0] if gradient else None
-                total.add(sums.detach().to(x.dtype), step)
-            value, factor = self.head.finish(total.value, self.count)
-            values.append(value)
-            if total.slope is not None:
-                slopes.append(total.slope * factor.unsqueeze(1))
-        return torch.cat(values), torch.cat(slopes) if gradient else None
+        parts = [self._group(part, batches, gradient) for part in x.split(self.rows)]
+        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]) if gradient else None
+
+    def _group(self, x: Tensor, batches: Batches, gradient: bool) -> tuple[Tensor, Tensor]:
+        """Values, and gradients or nothing, of as many networks as go through together."""
+        head, slope = self.head, torch.zeros_like(x)
+        simple = head.parts == 1 or len(batches.items) == 1
+        total = torch.zeros(()) if simple and gradient else self._totals(x, batches)
+        if not gradient:
+            return head.value(total, self.count), slope
+        sums = []
+        for inputs, targets in batches:
+            with torch.enable_grad():
+                leaf = x.detach().requires_grad_(True)
+                part = head.sums(self.forward(leaf, inputs), targets)
+                scaled = part * head.factors(part.detach() if simple else total, self.count)
+                slope += torch.autograd.grad(scaled.sum(), leaf)[0]
+            sums.append(part.detach())
+        return head.value(torch.stack(sums).sum(0).to(x.dtype), self.count), slope
+
+    def _totals(self, x: Tensor, batches: Batches) -> Tensor:
+        with torch.no_grad():
+            return torch.stack([self.head.sums(self.forward(x, a), b).to(x.dtype) for a, b in batches]).sum(0)
 
     def outputs(self, x: Tensor, inputs: Inputs) -> Tensor:
         """Outputs ``(N, B, …)`` at ``x`` ``(N, D)``."""

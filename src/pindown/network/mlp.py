@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from pindown.network.data import Batches
-from pindown.network.heads import Head, Total
+from pindown.network.heads import Head
 from pindown.spaces.network import Weights
 
 __all__ = ["LayeredNetwork", "layered"]
@@ -143,28 +143,33 @@ class LayeredNetwork:
         if blocks is None:
             blocks = [(a.to(x.device), b.to(x.device), c.to(x.device)) for a, b, c in self._blocks]
             self._placed[x.device] = blocks
-        value = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+        value = torch.empty(len(x), dtype=x.dtype, device=x.device)
         slope = torch.empty_like(x, memory_format=torch.contiguous_format) if gradient else None
         rows = self._group(x, max(len(b[0]) for b in blocks))
-        # Gradients go straight into place where their factor is known beforehand; else they are put together.
-        straight = not self.head.signed or len(blocks) == 1
+        head = self.head
         for start in range(0, len(x), rows):
             part = x[start : start + rows]
-            place = None if slope is None else slope[start : start + rows]
-            total = Total(self.head, part, gradient=gradient and not straight)
+            into = None if slope is None else slope[start : start + rows]
+            sums: list[Tensor] = []
+            factors: Tensor | None = None
+            if into is not None and head.parts > 1 and len(blocks) > 1:
+                # The gradient of each block depends on the sums of all.
+                for _, columns, prepared in blocks:
+                    sums.append(head.columns(self._forward(part, columns, save=False)[0], prepared, None)[0])
+                factors = torch.as_tensor(head.factors(torch.stack(sums).sum(0), self.count))
+                sums.clear()
+            scale = None if into is None else partial(self._scale, factors)
             for i, (examples, columns, prepared) in enumerate(blocks):
                 out, saved = self._forward(part, columns, save=gradient)
-                sums, delta = self.head.columns(out, prepared, gradient=gradient)
-                into = place if straight or place is None else torch.empty_like(part)
+                one, delta = head.columns(out, prepared, scale)
+                sums.append(one)
                 if into is not None and delta is not None:
-                    if straight:
-                        delta *= self.head.finish(sums, self.count)[1].view(-1, 1, 1)
-                    self._backward(part, delta, saved, examples, into, add=straight and i > 0)
-                total.add(sums, None if straight else into)
-            value[start : start + rows], factor = self.head.finish(total.value, self.count)
-            if place is not None and total.slope is not None:
-                torch.mul(total.slope, factor.unsqueeze(1), out=place)
+                    self._backward(part, delta, saved, examples, into, add=i > 0)
+            value[start : start + rows] = head.value(torch.stack(sums).sum(0), self.count)
         return value, slope
+
+    def _scale(self, factors: Tensor | None, sums: Tensor) -> Tensor | float:
+        return self.head.factors(sums, self.count) if factors is None else factors
 
     def _group(self, x: Tensor, examples: int) -> int:
         """How many networks go through together: as even as possible, within the cache."""

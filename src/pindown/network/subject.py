@@ -156,7 +156,7 @@ class Subject:
         return self._loss(self._head, f"mean training loss ({self._head.name}) at most t")
 
     def margin_objective(self) -> NetworkLoss:
-        """The margin surrogate of training error: at most 0 exactly where every training label is right.
+        """A surrogate of training error: 0 exactly where every training label is right.
 
         See :class:`pindown.network.heads.Margin`; a tie counts as an error.
 
@@ -164,9 +164,7 @@ class Subject:
             InputError: unless the task is classification.
         """
         self._needs_classes("a margin loss")
-        return self._loss(
-            Margin(), "root mean square shortfall of the relative margins at most t; at 0: no training error"
-        )
+        return self._loss(Margin(), "margin loss at most t; at 0: no training error")
 
     def losses(self, x: Tensor) -> Tensor:
         """Mean training loss at points ``x`` ``(N, D)``, shape ``(N,)``."""
