@@ -175,8 +175,12 @@ class _LadderIsland:
         burn_in = self.settings.burn_in
         if polish.sweeps == burn_in // 2:
             polish.refine(self.settings, self.ladder.widest, self.task.tolerance if status.ok else None)
-        elif polish.sweeps in (burn_in // 4, burn_in):
+            polish.sizes.gather()
+        elif polish.sweeps == burn_in // 4:
             polish.forget()
+        elif polish.sweeps == burn_in:
+            polish.forget()
+            polish.sizes.settle()
 
     def _record(self, status: Status) -> Island:
         polish, task = self.polish, self.task

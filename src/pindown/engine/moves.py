@@ -64,12 +64,14 @@ class StepSizes:
         scale: ``(K, D)``; s above, at most 1.
         most_leaps: most leapfrog steps of a trajectory.
         round: how many adaptations were made.
+        total: sum of the logarithms of the steps since :meth:`gather`, and over how many adaptations.
     """
 
     step: Tensor
     scale: Tensor
     most_leaps: int
     round: int = 0
+    total: tuple[Tensor, int] | None = None
 
     @property
     def leaps(self) -> Tensor:
@@ -82,6 +84,18 @@ class StepSizes:
         rate = 1.5 / self.round**0.6
         smooth = _smooth(accepted)
         self.step = (self.step.log() + rate * (smooth - ACCEPTANCE)).exp().clamp(1e-6, 1.2)
+        if self.total is not None:
+            self.total = self.total[0] + self.step.log(), self.total[1] + 1
+
+    def gather(self) -> None:
+        """Begin to average the steps' logarithms."""
+        self.total = torch.zeros_like(self.step), 0
+
+    def settle(self) -> None:
+        """Put the average in the place of the last step, which has noise (Polyak and Juditsky 1992)."""
+        if self.total is not None and self.total[1]:
+            self.step = (self.total[0] / self.total[1]).exp()
+        self.total = None
 
     @staticmethod
     def scale_from(squares: Tensor) -> Tensor:
@@ -94,11 +108,9 @@ class StepSizes:
 
 
 def _smooth(x: Tensor) -> Tensor:
-    """Average each stage with its two neighbours: one stage alone has few chains."""
-    if len(x) < 3:
-        return x
-    padded = torch.cat([x[:1], x, x[-1:]])
-    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3.0
+    """Average each stage with two neighbours on either side: one stage alone has few chains."""
+    padded = torch.cat([x[:1], x[:1], x, x[-1:], x[-1:]])
+    return padded.unfold(0, 5, 1).mean(1)
 
 
 def hamiltonian(

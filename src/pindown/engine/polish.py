@@ -28,7 +28,7 @@ from pindown.engine.warp import Schedule, Warp
 __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
-_PAST = 0.5  # standard deviations of the depth by which the last stage lies past the tolerance
+_PAST = 0.0
 
 
 def place_stages(
@@ -177,7 +177,7 @@ class Polish:
             "warp": self.warp.state(),
             "beta": self.beta,
             "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
-            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round),
+            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round, self.sizes.total),
             "losses": [torch.as_tensor(a) for a in self.losses],
             "sums": [torch.as_tensor(a) for a in self.sums],
             "snapshots": [(z, torch.as_tensor(a), torch.as_tensor(o)) for z, a, o in self.snapshots],

@@ -49,7 +49,7 @@ class Settings:
     ladder_moves: int = 8
     ladder_growth: float = 0.36
     rank_correlation: float = 0.4
-    reached_share: float = 0.5
+    reached_share: float = 0.3
     stages: int = 2000
     pilot_particles: int = 200
     splitting_particles: int = 1000
