@@ -75,9 +75,8 @@ def test_bits_of_a_ball_are_those_of_chi_square() -> None:
         assert point.bits.stderr < 0.6
     coefficient = measurement.at_tolerance.learning_coefficient
     assert coefficient is not None
-    # d ln V / d ln t of χ²₈ at 8·0.01: 4 − 0.08/2·(4/5) to first order
     low, high = coefficient.interval(0.999)
-    assert low <= 3.97 <= high
+    assert low <= 0.08 * chi2(8).pdf(0.08) / chi2(8).cdf(0.08) <= high  # d ln V / d ln t = x f(x) / F(x)
     assert result.subjects[0].label_bits is None
     assert len(result.subjects[0].measurements) == 1
 
