@@ -33,7 +33,7 @@ __all__ = ["Ladder", "Rung"]
 
 Array = NDArray[np.float64]
 _PRIOR_DRAWS = 512
-_FLOOR_STAGES = 6
+_FLOOR_STAGES = 10
 _RATE_STAGES = 6
 _LONGEST = 3.0  # standard deviations of the depth that one stage may go
 
@@ -231,15 +231,16 @@ class Ladder:
     def _at_floor(self) -> bool:
         """Whether the mean loss has settled above the tolerance although the depth went on growing.
 
-        The last stages' gains are compared with the way that is left; an approach to a floor above the
-        tolerance makes their ratio fall below any bound.
+        The gain of the last stages over all before is compared with the way that is left; an approach to a floor
+        above the tolerance makes their ratio fall below any bound. Where two phases coexist the mean goes up and
+        down for a while, so that many stages are looked at.
         """
         if len(self._means) <= 2 * _FLOOR_STAGES:
             return False
-        recent = self._means[-_FLOOR_STAGES] - self._means[-1]
-        gap = self._means[-1] - self.tolerance
+        gain = min(self._means[:-_FLOOR_STAGES]) - min(self._means[-_FLOOR_STAGES:])
+        gap = min(self._means) - self.tolerance
         deeper = self._centre - self.rungs[-_FLOOR_STAGES].depth
-        return recent < 0.01 * gap and deeper > 2.0 * math.sqrt(float(self.schedule.variance(self._centre)))
+        return gain < 0.01 * gap and deeper > 2.0 * math.sqrt(float(self.schedule.variance(self._centre)))
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as tensors and plain values."""

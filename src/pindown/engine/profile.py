@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "TwoSided"]
 
 SCHEMA = "pindown/profile/1"
-_WIDEST_BRACKET = 0.05
+_WIDEST_BRACKET = 0.15
 Array = NDArray[np.float64]
 
 
@@ -101,7 +101,7 @@ class Profile:
 
         Returns:
             An estimate where every run reached ``t`` and the runs agree; widened where second halves of the runs
-            still differ from first halves, or where the two directions of the check lie up to 5% apart, and then
+            still differ from first halves, or where the two directions of the check lie up to 15% apart, and then
             the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the runs
             disagree an upper bound: the least of them, since a run that missed a basin sees too little volume.
         """

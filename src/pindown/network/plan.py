@@ -23,7 +23,7 @@ __all__ = ["QUICK", "Plan", "SubjectPlan", "plan_audit"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=16, chains=3, burn_in=16, sweeps=32, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
+    particles=16, chains=2, burn_in=24, sweeps=40, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
     warm_moves=12,
 )  # fmt: skip
 _GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
