@@ -100,7 +100,7 @@ def test_a_tie_counts_as_an_error(logits: list[list[int]], labels: list[int]) ->
     ahead = all(row[k] > max(v for j, v in enumerate(row) if j != k) for row, k in zip(logits, labels, strict=False))
     head = Margin()
     sums = head.sums(out, y)
-    columns, slope = head.columns(out.transpose(1, 2).clone(), head.prepare(y, 3), lambda sums: torch.ones_like(sums))
+    columns, slope = head.columns(out.transpose(1, 2).clone(), head.prepare(y, 3), torch.ones_like)
     assert slope is not None
     assert bool(head.value(sums, 6)[0] <= 0) == ahead == bool(head.value(columns, 6)[0] <= 0)
     torch.testing.assert_close(sums, columns)

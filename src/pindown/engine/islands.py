@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pindown.engine.checkpoint import Checkpoint
-from pindown.engine.controls import controlled
 from pindown.engine.ladder import Ladder
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.polish import Polish
+from pindown.engine.reading import curve, learning_coefficients, local_slopes, reach, stored, weights_at
 from pindown.engine.record import Island
-from pindown.engine.reweight import Recorded, Weighted, thermodynamic_integral
+from pindown.engine.reweight import Recorded, thermodynamic_integral
 from pindown.engine.scout import Pilot, run_levels
 from pindown.engine.settings import Settings
 from pindown.engine.warmup import warm_up
-from pindown.engine.warp import Warp
 from pindown.estimate import Status, bits
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space
@@ -35,9 +34,6 @@ from pindown.spaces.base import Space
 __all__ = ["Task", "run_island", "run_islands"]
 
 Array = NDArray[np.float64]
-_CURVE_POINTS = 512
-_DISTINCT = 0.98  # share of losses that differ from all others, above which a curve counts as smooth
-_BANDWIDTH = 0.25  # of the curve's smoothing, in standard deviations of a stage's depth
 _BLOCKS = 8
 _LEAST_DRIFT = 0.05  # nats
 _LADDER_SHARE = 0.3
@@ -191,19 +187,15 @@ class _LadderIsland:
         drift, within = _drift(recorded)
         # The share of the deepest samples below the tolerance has noise of its own.
         within = math.hypot(within, 1.0 / math.sqrt(max(1.0, weighted.size_at(task.tolerance))))
-        curve_loss, curve_volume, smooth = _curve(weighted, loss, polish.warp, task.tolerance)
-        slope = polish.warp.value_and_slope(torch.as_tensor(loss, device=polish.beta.device))[1].cpu().numpy()
-        inner = loss[:, 1:]
-        positive = (inner > 0).all((0, 2))  # a power of the loss has a meaning only there
-        pull = (beta[None, 1:, None] * slope[:, 1:] * inner)[:, positive]
-        lambda_value = controlled(pull, recorded.sums[:, 1:][:, positive]).mean((0, 2))
-        lambda_loss = np.exp(np.log(inner[:, positive]).mean((0, 2)))
-        points, point_loss, origin = _stored(polish)
+        curve_loss, curve_volume, smooth = curve(weighted, loss, polish.warp, task.tolerance)
+        inner = recorded.loss[:, 1:]
+        lambda_loss, lambda_value, lambda_spread = learning_coefficients(recorded, polish.warp)
+        points, point_loss, origin = stored(polish)
         warm = np.empty(0), math.nan
         if task.known is not None:
             warm = warm_up(polish, task.known.to(polish.chains.z), self.settings.warm_moves, task.tolerance)
-        reach = _reach(weighted)
-        if status is Status.REACHED and not (solved and reach <= task.tolerance):
+        reached = reach(weighted)
+        if status is Status.REACHED and not (solved and reached <= task.tolerance):
             status = Status.NOT_CONVERGED
         self.report(1.0)
         return Island(
@@ -211,15 +203,16 @@ class _LadderIsland:
             status=status,
             loss=curve_loss,
             log_volume=curve_volume,
-            reach=reach,
+            reach=reached,
             lambda_loss=lambda_loss,
             lambda_value=lambda_value,
+            lambda_spread=lambda_spread,
             drift=bits(drift),
             within=bits(within),
             lowest=min(self.ladder.lowest, float(weighted.loss[0])),
             points=self.objective.points(points).detach(),
             point_loss=point_loss,
-            point_log_weight=_weights_at(weighted, point_loss),
+            point_log_weight=weights_at(weighted, point_loss),
             ancestor=origin,
             warm_loss=warm[0],
             cold_loss=inner.mean((0, 2)),
@@ -250,7 +243,7 @@ class _LadderIsland:
         empty = np.empty(0)
         task = self.task
         return Island(
-            task.index, status, empty, empty, math.inf, empty, empty, 0.0, math.nan, self.ladder.lowest,
+            task.index, status, empty, empty, math.inf, empty, empty, empty, 0.0, math.nan, self.ladder.lowest,
             torch.empty(0, task.space.dim), empty, empty, np.empty(0, np.int64), empty, empty, math.nan, empty,
             self.objective.evaluations, self.objective.gradient_evaluations, self.objective.non_finite,
             self.spent + time.perf_counter() - self.began,
@@ -311,7 +304,7 @@ def _splitting_island(task: Task, report: Callable[[float], None] | None) -> Isl
     count = len(run.point_loss)
     island = Island(
         task.index, status, run.loss, volume, float(run.loss[0]) if run.loss.size else math.inf,
-        *_local_slopes(run.loss, volume), 0.0, bits(math.sqrt(run.log_variance)), run.lowest,
+        *local_slopes(run.loss, volume), 0.0, bits(math.sqrt(run.log_variance)), run.lowest,
         objective.points(run.points).detach(), run.point_loss, np.zeros(count), run.ancestor,
         empty, empty, math.nan, empty, objective.evaluations, 0, objective.non_finite, time.perf_counter() - began,
         {"levels": len(task.pilot.levels), "particles": n, "ancestors": len(np.unique(run.ancestor))},
@@ -393,61 +386,3 @@ def _drift(recorded: Recorded) -> tuple[float, float]:
     # Within each half only, so that the drift itself does not enlarge its own yardstick.
     spread = 0.5 * (np.var(blocks[:half], ddof=1) + np.var(blocks[half:], ddof=1))
     return drift, float(math.sqrt(spread / _BLOCKS))
-
-
-def _curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> tuple[Array, Array, bool]:
-    """About a thousand points of the curve, evenly spaced in depth, and whether it is smooth between them.
-
-    Losses that repeat, as on a plateau, would be smeared by smoothing; such a curve stays as it is.
-    """
-    distinct = np.append(np.flatnonzero(np.diff(w.loss)), w.loss.size - 1)
-    distinct = distinct[np.isfinite(w.log_volume[distinct]) & np.isfinite(w.loss[distinct])]
-    loss, volume = w.loss[distinct], w.log_volume[distinct]
-    finite = np.isfinite(w.loss)
-    # Chains that stay where they were repeat their loss from sweep to sweep, so only those of one sweep count.
-    smooth = bool(np.mean([np.unique(sweep).size / sweep.size for sweep in seen]) > _DISTINCT)
-    if loss.size > _CURVE_POINTS:
-        target = np.linspace(volume[0], volume[-1], _CURVE_POINTS)
-        pick = np.unique(np.searchsorted(volume, target).clip(0, loss.size - 1))
-        loss, volume = loss[pick], volume[pick]
-    if smooth:
-        if loss[0] <= tolerance <= loss[-1]:
-            loss = np.unique(np.append(loss, tolerance))
-        depth = warp.depths(np.append(w.loss[finite], loss))
-        bandwidth = _BANDWIDTH * math.sqrt(float(warp.schedule.variance(warp.depths(np.array([tolerance]))[0])))
-        whole = replace(w, loss=w.loss[finite], log_weight=w.log_weight[finite])
-        volume = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
-    return loss, np.minimum(np.maximum.accumulate(volume), 0.0), smooth
-
-
-def _reach(w: Weighted) -> float:
-    """The lowest loss below which at least ten effective samples lie."""
-    lw = w.log_weight
-    size = np.exp(2.0 * np.logaddexp.accumulate(lw) - np.logaddexp.accumulate(2.0 * lw))
-    enough = np.flatnonzero(size >= 10.0)
-    return float(w.loss[enough[0]]) if enough.size else math.inf
-
-
-def _weights_at(w: Weighted, loss: Array) -> Array:
-    """Weights of stored points, each that of the recorded sample with the same loss."""
-    return w.log_weight[np.searchsorted(w.loss, loss).clip(0, w.loss.size - 1)]
-
-
-def _stored(polish: Polish) -> tuple[Tensor, Array, NDArray[np.int64]]:
-    if not polish.snapshots:
-        polish.keep(2**27)
-    z, loss, origin = zip(*polish.snapshots, strict=True)
-    return torch.cat(z), np.concatenate(loss), np.concatenate(origin)
-
-
-def _local_slopes(loss: Array, volume: Array) -> tuple[Array, Array]:
-    """``d ln V / d ln t`` by least squares over windows of 1.5 nats of depth, at positive losses."""
-    positive = loss > 0
-    x, y = np.log(loss[positive]), volume[positive]
-    at, value = [], []
-    for i in np.unique(np.linspace(0, max(0, x.size - 1), 64).astype(int)) if x.size else []:
-        inside = slice(i, int(np.searchsorted(y, y[i] + 1.5, side="right")))
-        if x[inside].size >= 5 and np.ptp(x[inside]) > 0:
-            at.append(float(np.exp(x[i])))
-            value.append(float(np.polyfit(x[inside], y[inside], 1)[0]))
-    return np.asarray(at), np.asarray(value)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,12 +28,13 @@ from pindown.engine.settings import Settings
 from pindown.engine.warp import Curve, Schedule, Warp
 from pindown.estimate import Status
 
-__all__ = ["Ladder", "Rung"]
+__all__ = ["MOST_LOG_BETA", "Ladder", "Rung"]
 
 Array = NDArray[np.float64]
 _PRIOR_DRAWS = 512
 _FLOOR_STAGES = 10
-_RATE_STAGES = 6
+_RATE_STAGES = 2
+MOST_LOG_BETA = 600.0  # e^709 is the largest number there is
 _LONGEST = 3.0  # standard deviations of the depth that one stage may go
 
 
@@ -47,17 +47,14 @@ class Rung:
         z: the particles after their moves, ``(n, D)``.
         step: step size found.
         squares: mean squared force along each coordinate, ``(D,)``.
+        forces: depth of each particle and ``ln |∇S|`` there, ``(n, 2)``.
     """
 
     depth: float
     z: Tensor
     step: float
     squares: Tensor
-
-    @cached_property
-    def log_force(self) -> float:
-        """``ln`` of the root mean squared force."""
-        return 0.5 * math.log(float(self.squares.sum()) + 1e-300)
+    forces: Tensor
 
 
 @dataclass
@@ -100,17 +97,18 @@ class Ladder:
 
         Forces grow with depth at the rate :math:`g = d \ln |\nabla S| / dS`, and the step that they allow shrinks
         with them; it stays within a factor of two over a stage whose standard deviation is :math:`0.7/g`. A
-        regular minimum has :math:`g = 1/2λ`, far from binding; a thin shell has 1.
+        regular minimum has :math:`g = 1/2λ`, far from binding; a thin shell has 1. Below 1 nat² the warp could not
+        be corrected any more, nor β be held as a number.
         """
         if len(self.rungs) < _RATE_STAGES:
             return math.inf
-        deep = self.rungs[-max(_RATE_STAGES, len(self.rungs) // 2) :]
-        depth = np.array([r.depth for r in deep])
-        force = np.array([r.log_force for r in deep])
-        if np.ptp(depth) <= 0.0:
+        half = 0.5 * self.rungs[-1].depth
+        deep = torch.cat([r.forces for i, r in enumerate(reversed(self.rungs)) if i < _RATE_STAGES or r.depth > half])
+        deep = deep[torch.isfinite(deep).all(1)].cpu().numpy()
+        if len(deep) < 8 or np.ptp(deep[:, 0]) <= 0.0:
             return math.inf
-        rate = float(np.polyfit(depth, force, 1)[0])
-        return max(0.25, 0.5 / rate**2) if rate > 0.0 else math.inf
+        rate = float(np.polyfit(deep[:, 0], deep[:, 1], 1)[0])
+        return max(1.0, self._centre / MOST_LOG_BETA, 0.5 / rate**2) if rate > 0.0 else math.inf
 
     def start(self) -> None:
         """Draw from the prior and read the first piece of the curve off the ranks."""
@@ -140,10 +138,10 @@ class Ladder:
         chains, settings = self._chains, self.settings
         schedule = self.schedule
         warp = Warp(self.curve.continued(schedule), schedule, self.objective.device)
-        centre, beta, log_ratio = self._next(warp, chains.loss[0])
+        beta, log_ratio = self._next(warp, chains.loss[0])
         pick = _systematic(log_ratio, self.rng).to(chains.z.device)
         chains.z, chains.loss, chains.gradient = (t[:, pick].clone() for t in (chains.z, chains.loss, chains.gradient))
-        self._centre, self._beta, self._warp = centre, beta, warp
+        self._beta, self._warp = beta, warp
 
         sizes = self._sizes(warp)
         temperature = torch.tensor([beta], dtype=torch.float64, device=chains.z.device)
@@ -159,9 +157,20 @@ class Ladder:
         squares = force.square().mean((0, 1))
         if self.rungs:
             squares = 0.5 * (squares + self.rungs[-1].squares)
-        self.rungs.append(Rung(centre, chains.z[0].clone(), float(sizes.step[0]), squares))
         self._extend(np.concatenate(seen[-max(1, len(seen) - 1) :]))
+        # The particles' own depth, not the one aimed at: the curve may just have been corrected.
+        self._centre = float(np.interp(-float(chains.loss.median()), -self.curve.loss, self.curve.depth))
+        rung = Rung(self._centre, chains.z[0].clone(), float(sizes.step[0]), squares, self._forces(warp))
+        self.rungs.append(rung)
         self._judge()
+
+    def _forces(self, warp: Warp) -> Tensor:
+        chains = self._chains
+        assert chains is not None
+        depth = warp.depths(chains.loss[0].cpu().numpy())
+        steepness = warp.value_and_slope(chains.loss[0])[1].cpu().log() + torch.as_tensor(warp.schedule.log_beta(depth))
+        size = torch.linalg.vector_norm(chains.gradient[0].double(), dim=1).cpu()
+        return torch.stack([torch.as_tensor(depth), steepness + size.log()], dim=1)
 
     def _sizes(self, warp: Warp) -> StepSizes:
         chains = self._chains
@@ -177,8 +186,8 @@ class Ladder:
             round=2 if self.rungs else 0,
         )
 
-    def _next(self, warp: Warp, loss: Tensor) -> tuple[float, float, Array]:
-        """The deepest next stage that keeps the effective sample size, and the log ratios to it."""
+    def _next(self, warp: Warp, loss: Tensor) -> tuple[float, Array]:
+        """Inverse temperature of the deepest next stage that keeps the effective sample size, and the log ratios."""
         h = warp.value_and_slope(loss)[0].cpu().numpy()
         old = np.zeros_like(h)
         if self._warp is not None:
@@ -196,7 +205,7 @@ class Ladder:
         low, high = self._centre, self._centre + _LONGEST * deviation
         beta, log_ratio, size = to(high)
         if size >= self.settings.ladder_size:
-            return high, beta, log_ratio
+            return beta, log_ratio
         for _ in range(20):
             middle = 0.5 * (low + high)
             if to(middle)[2] >= self.settings.ladder_size:
@@ -206,7 +215,7 @@ class Ladder:
         # A stage always goes somewhere: the warp itself may have changed since the last one.
         depth = max(low, self._centre + 1e-3 * deviation)
         beta, log_ratio, _ = to(depth)
-        return depth, beta, log_ratio
+        return beta, log_ratio
 
     def _extend(self, loss: Array) -> None:
         """Let the stage's samples correct the curve from their median on down."""
@@ -215,7 +224,8 @@ class Ladder:
         if finite.size == 0:
             return
         self.lowest = min(self.lowest, float(finite[0]))
-        self.curve = self.curve.below(*self._warp.corrected([finite], np.array([self._beta])))
+        width = math.sqrt(float(self._warp.schedule.variance(self._centre)))
+        self.curve = self.curve.below(*self._warp.corrected([finite], np.array([self._beta])), width)
 
     def _judge(self) -> None:
         assert self._chains is not None
@@ -247,7 +257,7 @@ class Ladder:
         chains = self._chains
         return {
             "curve": tuple(torch.as_tensor(a) for a in (self.curve.loss, self.curve.depth, self.curve.slope)),
-            "rungs": [(r.depth, r.z, r.step, r.squares) for r in self.rungs],
+            "rungs": [(r.depth, r.z, r.step, r.squares, r.forces) for r in self.rungs],
             "status": None if self.status is None else self.status.value,
             "lowest": self.lowest,
             "chains": None if chains is None else (chains.z, chains.loss, chains.gradient, chains.origin),

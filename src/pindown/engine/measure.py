@@ -235,7 +235,7 @@ def _enumerated(
     points = torch.cat([space.points(int(i), int(i) + 1) for i in best])
     empty = np.empty(0)
     island = Island(
-        0, Status.REACHED, value, np.log(np.cumsum(count) / space.size), float(value[0]), empty, empty, 0.0, 0.0,
+        0, Status.REACHED, value, np.log(np.cumsum(count) / space.size), float(value[0]), empty, empty, empty, 0.0, 0.0,
         float(value[0]), points, loss[best], np.zeros(best.size), best.astype(np.int64), empty, empty, math.nan, empty,
         objective.evaluations, 0, objective.non_finite, time.perf_counter() - began, {"points": space.size},
     )  # fmt: skip

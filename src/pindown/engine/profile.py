@@ -129,9 +129,9 @@ class Profile:
         r"""λ at loss ``t``: :math:`d \ln V / d \ln t`.
 
         From a ladder each stage at inverse temperature β gives :math:`E[\beta\, h'(L)\, L]`, which by partial
-        integration is the mean of :math:`1 + d \ln p / d \ln L` over the stage, p the prior density of the loss:
-        λ itself where V is a power of t. From splitting, the slope of the curve over 1.5 nats. The loss must be
-        zero at its best, or λ refers to no singularity.
+        integration is the mean of :math:`1 + d \ln p / d \ln L` over the stage, p the prior density of the loss;
+        see :func:`pindown.engine.reading.learning_coefficients`. From splitting, the slope of the curve over 1.5
+        nats. The loss must be zero at its best, or λ refers to no singularity.
         """
         return self._slope(self._loss(t), 1.0, "1")
 
@@ -284,10 +284,11 @@ class Profile:
         nothing = Estimate(math.nan, math.nan, unit, "estimate", Status.UNSUPPORTED, self.reference)
         if t <= 0 or self.engine == "enumeration" or t < self.reach or not self.islands:
             return nothing
-        values = [_read_slope(i, t) for i in self.islands]
-        if any(math.isnan(v) for v in values):
+        read = [_read_slope(i, t) for i in self.islands]
+        if any(math.isnan(value) for value, _ in read):
             return nothing
-        mean, stderr = mean_and_stderr(values)
+        mean, stderr = mean_and_stderr([value for value, _ in read])
+        stderr = math.hypot(stderr, float(np.mean([spread for _, spread in read])))
         status = self.bits(t).status
         return Estimate(
             factor * mean, factor * stderr, unit, "estimate", status, self.reference, max(1.0, self.repeats - 1.0)
@@ -328,9 +329,13 @@ class Profile:
         return ratio > 4.0 and float(fdtrc(*dof, ratio / 4.0)) < 1e-3
 
 
-def _read_slope(island: Island, t: float) -> float:
+def _read_slope(island: Island, t: float) -> tuple[float, float]:
+    """λ at ``t`` and the error of its own kind that one run knows."""
     order = np.argsort(island.lambda_loss)
-    x, y = island.lambda_loss[order], island.lambda_value[order]
+    x = island.lambda_loss[order]
     if x.size < 2 or not 0.5 * x[0] <= t <= x[-1]:
-        return math.nan
-    return float(np.interp(math.log(t), np.log(x), y))
+        return math.nan, math.nan
+    value, spread = (
+        float(np.interp(math.log(t), np.log(x), y[order])) for y in (island.lambda_value, island.lambda_spread)
+    )
+    return value, spread

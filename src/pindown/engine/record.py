@@ -27,7 +27,8 @@ class Island:
         status: how it ended.
         loss, log_volume: the curve, losses increasing, ``ln P(L ≤ loss)``.
         reach: lowest loss at which the curve rests on at least ten effective samples; +inf if none.
-        lambda_loss, lambda_value: loss at which each stage sits and the learning coefficient there.
+        lambda_loss, lambda_value, lambda_spread: loss at which each stage sits, the learning coefficient there, and the
+            error of the latter that comes from the stage's width.
         drift: second minus first half of the run, bits.
         within: the run's own standard error, bits, from its blocks.
         lowest: lowest loss seen.
@@ -46,6 +47,7 @@ class Island:
     reach: float
     lambda_loss: Array
     lambda_value: Array
+    lambda_spread: Array
     drift: float
     within: float
     lowest: float

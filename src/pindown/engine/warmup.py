@@ -51,6 +51,8 @@ def warm_up(polish: Polish, known: Tensor, moves: int, tolerance: float) -> tupl
     for move in range(len(loss)):
         fresh = Chains.at(polish.objective, polish.objective.prior(n, polish.rng).unsqueeze(0))
         loss[move, 0] = fresh.loss[0].cpu().numpy()
-        sums[move, 0] = virial(fresh, polish.warp, polish.beta[:1], torch.ones_like(sizes.scale))[0].cpu().numpy()
+        sums[move, 0] = (
+            virial(fresh, polish.warp, polish.beta[:1], torch.ones_like(polish.sizes.scale[:1]))[0].cpu().numpy()
+        )
     weighted, _ = Recorded.of(loss, sums, polish.warp, polish.beta).weigh()
     return loss[:, 1:].mean((0, 2)), weighted.log_volume_at(tolerance)

@@ -88,34 +88,49 @@ class Curve:
     depth: Array
     slope: Array
 
-    def below(self, loss: Array, slope: Array) -> Curve:
-        """The curve with slopes measured further down put in the place of what it had from there on.
+    def below(self, loss: Array, depth: Array, slope: Array, factor: Array, width: float) -> Curve:
+        """The curve with what was measured further down put in the place of what it had from there on.
 
-        Depths between new knots follow from their slopes, by the logarithmic mean, which is exact where the slope is
-        exponential.
+        Args:
+            loss: where it was measured.
+            depth: of the old curve there.
+            slope: of the old curve there.
+            factor: true slope over the old one, an average over the width of a stage.
+            width: of a stage, nats. A knot nearer than that to the last one takes up the factor in part only: the other
+                part of the stage still sees the old slope, and would ask for the same factor once more.
         """
         order = np.argsort(-loss, kind="stable")
         kept = max(1, int((self.loss > loss[order[0]]).sum()))
-        at, depth, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
-        for x, s in zip(loss[order], slope[order], strict=True):
-            deeper = depth[-1] + float(_logarithmic_mean(s, rate[-1])) * (at[-1] - x)
-            if x < at[-1] and s > 0.0 and deeper > depth[-1]:
-                at.append(x)
-                depth.append(deeper)
-                rate.append(s)
-        return Curve(np.asarray(at), np.asarray(depth), np.asarray(rate))
+        at, to, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
+        last, ratio = to[-1], 1.0
+        for i in order:
+            share = min(1.0, max(0.0, depth[i] - last) / width)
+            here = float(factor[i]) ** share
+            # In terms of the old depth, so that it does not matter how the loss is labelled.
+            deeper = to[-1] + 0.5 * (ratio + here) * (depth[i] - last)
+            if loss[i] < at[-1] and deeper > to[-1]:
+                at.append(loss[i])
+                to.append(deeper)
+                rate.append(here * slope[i])
+                last, ratio = depth[i], here
+        return Curve(np.asarray(at), np.asarray(to), np.asarray(rate))
 
     def continued(self, schedule: Schedule) -> Curve:
         """The curve some standard deviations further down, its slope going on as it did over the last few."""
         end = float(self.depth[-1])
         deviation = math.sqrt(float(schedule.variance(end)))
         first = min(int(np.searchsorted(self.depth, end - _RECENT * deviation)), max(0, len(self.depth) - 4))
-        # A power of the depth is exact for a Gaussian tail near the prior, and as good as any further down.
-        depth, slope = np.log(self.depth[first:]), np.log(self.slope[first:])
-        trend = float(np.polyfit(depth, slope, 1)[0]) if len(depth) > 1 else 0.0
-        trend = min(max(trend, 0.0), 2.0 * end / deviation**2)
         gain = deviation * np.linspace(0.0, _BEYOND, 1 + 2 * int(_BEYOND))
-        slope = self.slope[-1] * (1.0 + gain / end) ** trend
+        depth, slope = self.depth[first:], np.log(self.slope[first:])
+        several = len(depth) > 1
+        if end > 5.0 * deviation:
+            # V is a power of the loss, so that the slope is exponential in the depth.
+            trend = float(np.polyfit(depth, slope, 1)[0]) if several else 0.0
+            slope = self.slope[-1] * np.exp(min(max(trend, 0.0), 2.0 / deviation**2) * gain)
+        else:
+            # Near the prior the loss has a Gaussian tail, and the slope is a power of the depth.
+            trend = float(np.polyfit(np.log(depth), slope, 1)[0]) if several else 0.0
+            slope = self.slope[-1] * (1.0 + gain / end) ** min(max(trend, 0.0), 2.0 * end / deviation**2)
         fall = np.cumsum(np.diff(gain) / _logarithmic_mean(slope[1:], slope[:-1]))
         loss = self.loss[-1] - fall
         return Curve(
@@ -178,7 +193,7 @@ class Warp:
         """Depths at losses by the warp's own curve, held at the ends."""
         return self.depth_of(self._numpy(loss)[0])
 
-    def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array]:
+    def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array, Array, Array]:
         r"""What samples of stages at inverse temperatures β say about the curve itself.
 
         With ``V`` the volume, partial integration over the tempered density gives
@@ -191,15 +206,16 @@ class Warp:
             beta: of each stage.
 
         Returns:
-            The median loss of each stage, and the slope ``−dS/dL`` there.
+            The median loss of each stage, the warp's depth and slope ``−dS/dL`` there, and ``c``.
         """
         at = np.array([sample[sample.size // 2] for sample in losses])
         h, slope = self._numpy(at)
+        depth = self.depth_of(h)
         factor = [
             np.exp(math.log(b) - self.schedule.log_beta(self.depths(sample))).mean()
             for sample, b in zip(losses, beta, strict=True)
         ]
-        return at, np.array(factor) * slope * np.exp(self.schedule.log_beta(self.depth_of(h)))
+        return at, depth, slope * np.exp(self.schedule.log_beta(depth)), np.array(factor)
 
     def _numpy(self, loss: Array) -> tuple[Array, Array]:
         value, slope = self.value_and_slope(torch.as_tensor(loss, device=self._knots.device))
@@ -208,7 +224,7 @@ class Warp:
     def value_and_slope(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """``h`` and ``dh/dL`` at float64 losses of any shape; +inf maps to +inf with slope 0."""
         finite = torch.isfinite(loss)
-        at = torch.where(finite, loss, self._knots[-1])
+        at = torch.where(finite, loss, self._knots[-1]).contiguous()
         a, b, c, d, x0 = self._table[torch.searchsorted(self._knots, at, right=True)].unbind(-1)
         u = at - x0
         value = ((a * u + b) * u + c) * u + d
@@ -218,13 +234,14 @@ class Warp:
     def state(self) -> tuple[Tensor, Tensor, Tensor, float, float, float]:
         """The curve and the schedule as tensors and plain values."""
         s, c = self.schedule, self.curve
-        return (*(torch.as_tensor(a) for a in (c.loss, c.depth, c.slope)), s.floor, s.growth, s.ceiling)
+        loss, depth, slope = (torch.as_tensor(a) for a in (c.loss, c.depth, c.slope))
+        return loss, depth, slope, s.floor, s.growth, s.ceiling
 
     @classmethod
     def from_state(cls, state: tuple[Tensor, Tensor, Tensor, float, float, float], device: torch.device | str) -> Warp:
         """Read back what :meth:`state` made."""
-        curve = Curve(*(t.numpy() for t in state[:3]))
-        return cls(curve, Schedule(*state[3:]), device)
+        curve = Curve(state[0].numpy(), state[1].numpy(), state[2].numpy())
+        return cls(curve, Schedule(state[3], state[4], state[5]), device)
 
 
 def _logarithmic_mean(a: Any, b: Any) -> Any:
