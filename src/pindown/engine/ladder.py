@@ -35,6 +35,7 @@ _PRIOR_DRAWS = 512
 _FLOOR_STAGES = 10
 _RATE_STAGES = 2
 MOST_LOG_BETA = 600.0  # e^709 is the largest number there is
+_LESSER_RISES = (0.5, 0.25, 0.0)
 _LONGEST = 3.0  # standard deviations of the depth that one stage may go
 
 
@@ -55,6 +56,20 @@ class Rung:
     step: float
     squares: Tensor
     forces: Tensor
+
+
+@dataclass
+class _Trial:
+    chains: Chains
+    warp: Warp
+    beta: float
+    sizes: StepSizes
+    seen: list[Array]
+
+    @property
+    def held(self) -> bool:
+        """Whether most particles stay above the end of the curve, past which nothing holds them back."""
+        return float(self.chains.loss.median()) > self.warp.loss[-1]
 
 
 @dataclass
@@ -102,8 +117,7 @@ class Ladder:
         """
         if len(self.rungs) < _RATE_STAGES:
             return math.inf
-        half = 0.5 * self.rungs[-1].depth
-        deep = torch.cat([r.forces for i, r in enumerate(reversed(self.rungs)) if i < _RATE_STAGES or r.depth > half])
+        deep = torch.cat([r.forces for r in self.rungs[-_RATE_STAGES:]])
         deep = deep[torch.isfinite(deep).all(1)].cpu().numpy()
         if len(deep) < 8 or np.ptp(deep[:, 0]) <= 0.0:
             return math.inf
@@ -125,7 +139,7 @@ class Ladder:
         if at.size < 3:
             self.status = Status.PLATEAU
             return
-        self.curve = Curve(at, depth, -np.gradient(depth, at))
+        self.curve = Curve.through(at, depth)
         z = z[torch.isfinite(loss)][:n]
         self._chains = Chains.at(self.objective, z.unsqueeze(0))
         self._means = [float(self._chains.loss.mean())]
@@ -134,15 +148,33 @@ class Ladder:
 
     def advance(self) -> None:
         """One stage deeper. Sets :attr:`status` when the descent ends."""
-        assert self._chains is not None
-        chains, settings = self._chains, self.settings
-        schedule = self.schedule
-        warp = Warp(self.curve.continued(schedule), schedule, self.objective.device)
-        beta, log_ratio = self._next(warp, chains.loss[0])
-        pick = _systematic(log_ratio, self.rng).to(chains.z.device)
-        chains.z, chains.loss, chains.gradient = (t[:, pick].clone() for t in (chains.z, chains.loss, chains.gradient))
-        self._beta, self._warp = beta, warp
+        trial = self._try(1.0)
+        for rise in _LESSER_RISES:
+            if trial.held:
+                break
+            trial = self._try(rise)
+        self._chains, self._warp, self._beta = trial.chains, trial.warp, trial.beta
+        chains, warp, sizes = trial.chains, trial.warp, trial.sizes
+        _, slope = warp.value_and_slope(chains.loss)
+        force = (trial.beta * slope).unsqueeze(-1).to(chains.z.dtype) * chains.gradient
+        squares = force.square().mean((0, 1))
+        if self.rungs:
+            squares = 0.5 * (squares + self.rungs[-1].squares)
+        self._extend(np.concatenate(trial.seen[-max(1, len(trial.seen) - 1) :]))
+        # The particles' own depth, not the one aimed at: the curve may just have been corrected.
+        self._centre = float(np.interp(-float(chains.loss.median()), -self.curve.loss, self.curve.depth))
+        rung = Rung(self._centre, chains.z[0].clone(), float(sizes.step[0]), squares, self._forces(warp))
+        self.rungs.append(rung)
+        self._judge()
 
+    def _try(self, rise: float) -> _Trial:
+        """Reweight, resample and move, on a curve that goes on with that share of its slope's rise."""
+        start, settings, schedule = self._chains, self.settings, self.schedule
+        assert start is not None
+        warp = Warp(self.curve.continued(schedule, rise), schedule, self.objective.device)
+        beta, log_ratio = self._next(warp, start.loss[0])
+        pick = _systematic(log_ratio, self.rng).to(start.z.device)
+        chains = Chains(*(t[:, pick] for t in (start.z, start.loss, start.gradient, start.origin)))
         sizes = self._sizes(warp)
         temperature = torch.tensor([beta], dtype=torch.float64, device=chains.z.device)
         before, seen = _ranks(chains.loss[0]), []
@@ -152,17 +184,7 @@ class Ladder:
             seen.append(chains.loss[0].cpu().numpy().copy())
             if moves >= 2 and abs(_correlation(before, _ranks(chains.loss[0]))) < settings.rank_correlation:
                 break
-        _, slope = warp.value_and_slope(chains.loss)
-        force = (beta * slope).unsqueeze(-1).to(chains.z.dtype) * chains.gradient
-        squares = force.square().mean((0, 1))
-        if self.rungs:
-            squares = 0.5 * (squares + self.rungs[-1].squares)
-        self._extend(np.concatenate(seen[-max(1, len(seen) - 1) :]))
-        # The particles' own depth, not the one aimed at: the curve may just have been corrected.
-        self._centre = float(np.interp(-float(chains.loss.median()), -self.curve.loss, self.curve.depth))
-        rung = Rung(self._centre, chains.z[0].clone(), float(sizes.step[0]), squares, self._forces(warp))
-        self.rungs.append(rung)
-        self._judge()
+        return _Trial(chains, warp, beta, sizes, seen)
 
     def _forces(self, warp: Warp) -> Tensor:
         chains = self._chains
@@ -224,8 +246,9 @@ class Ladder:
         if finite.size == 0:
             return
         self.lowest = min(self.lowest, float(finite[0]))
-        width = math.sqrt(float(self._warp.schedule.variance(self._centre)))
-        self.curve = self.curve.below(*self._warp.corrected([finite], np.array([self._beta])), width)
+        deviation = math.sqrt(float(self._warp.schedule.variance(self._centre)))
+        curve = self._warp.extended(self.curve, finite, self._beta)
+        self.curve = curve.within(self._centre, 2.0 * _LONGEST * deviation)
 
     def _judge(self) -> None:
         assert self._chains is not None

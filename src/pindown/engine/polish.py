@@ -138,7 +138,7 @@ class Polish:
         losses = [np.sort(stage[np.isfinite(stage)], axis=None) for stage in seen.swapaxes(0, 1)]
         if any(stage.size == 0 for stage in losses):
             return
-        curve = self.warp.curve.below(*self.warp.corrected(losses, self.beta[1:].cpu().numpy()), settings.spacing)
+        curve = self.warp.curve.below(*self.warp.corrected(losses, self.beta[1:].cpu().numpy())[:2])
         stages, dim = len(losses), self.objective.space.dim
         end = float(curve.depth[-1])
         if tolerance is not None:

@@ -33,7 +33,12 @@ __all__ = ["Curve", "Schedule", "Warp"]
 
 Array = NDArray[np.float64]
 _BEYOND = 4.0  # standard deviations for which a curve is continued
-_RECENT = 2.0  # standard deviations over which the trend of its slope is read off
+_RECENT = 3.0  # standard deviations over which the trend of its slope is read off
+_TRUSTED = 2.0  # factor up to which a slope is corrected as a whole
+_LEAST_SIZE = 16.0  # effective samples on which a depth read off ranks rests at least
+_UPPER = 0.9  # share of a stage's samples below the one from which depths are read off ranks
+_RANK_STEP = 1.0  # nats
+_STEEPEST = 10.0  # most that the logarithm of the slope may go on growing by in one standard deviation
 
 
 @dataclass(frozen=True)
@@ -88,35 +93,57 @@ class Curve:
     depth: Array
     slope: Array
 
-    def below(self, loss: Array, depth: Array, slope: Array, factor: Array, width: float) -> Curve:
-        """The curve with what was measured further down put in the place of what it had from there on.
+    @classmethod
+    def through(cls, loss: Array, depth: Array) -> Curve:
+        """The curve through three or more points: slopes are geometric means of the chords on both sides."""
+        chord = np.log(np.diff(depth) / -np.diff(loss))
+        inner = 0.5 * (chord[1:] + chord[:-1])
+        half = 0.5 * (chord[-1] - chord[0]) / max(1, len(chord) - 1)
+        first, last = chord[0] - half, chord[-1] + half
+        return cls(loss, depth, np.exp(np.concatenate([[first], inner, [last]])))
 
-        Args:
-            loss: where it was measured.
-            depth: of the old curve there.
-            slope: of the old curve there.
-            factor: true slope over the old one, an average over the width of a stage.
-            width: of a stage, nats. A knot nearer than that to the last one takes up the factor in part only: the other
-                part of the stage still sees the old slope, and would ask for the same factor once more.
-        """
+    def below(self, loss: Array, slope: Array) -> Curve:
+        """The curve with slopes measured further down put in the place of what it had from there on."""
         order = np.argsort(-loss, kind="stable")
         kept = max(1, int((self.loss > loss[order[0]]).sum()))
-        at, to, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
-        last, ratio = to[-1], 1.0
-        for i in order:
-            share = min(1.0, max(0.0, depth[i] - last) / width)
-            here = float(factor[i]) ** share
-            # In terms of the old depth, so that it does not matter how the loss is labelled.
-            deeper = to[-1] + 0.5 * (ratio + here) * (depth[i] - last)
-            if loss[i] < at[-1] and deeper > to[-1]:
-                at.append(loss[i])
-                to.append(deeper)
-                rate.append(here * slope[i])
-                last, ratio = depth[i], here
-        return Curve(np.asarray(at), np.asarray(to), np.asarray(rate))
+        at, depth, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
+        for x, s in zip(loss[order], slope[order], strict=True):
+            deeper = depth[-1] + float(_slope_between(s, rate[-1])) * (at[-1] - x)
+            if x < at[-1] and s > 0.0 and deeper > depth[-1]:
+                at.append(x)
+                depth.append(deeper)
+                rate.append(s)
+        return Curve(np.asarray(at), np.asarray(depth), np.asarray(rate))
 
-    def continued(self, schedule: Schedule) -> Curve:
-        """The curve some standard deviations further down, its slope going on as it did over the last few."""
+    def upon(self, loss: Array, depth: Array) -> Curve | None:
+        """The curve with points in the place of what it had from the first of them on; None if they are too few."""
+        kept = int(((self.loss > loss[0]) & (self.depth < depth[0])).sum())
+        loss, depth = _strictly_monotone(np.append(self.loss[:kept], loss), np.append(self.depth[:kept], depth))
+        if loss.size < kept + 2 or loss.size < 3:
+            return None
+        before = max(0, min(kept - 1, loss.size - 3))
+        fresh = Curve.through(loss[before:], depth[before:])
+        return Curve(loss, depth, np.append(self.slope[:kept], fresh.slope[kept - before :]))
+
+    def within(self, depth: float, most: float) -> Curve:
+        """The curve, its part beyond ``depth`` shrunk where it would go on for more than ``most``."""
+        excess = (float(self.depth[-1]) - depth) / most
+        if not excess > 1.0:
+            return self
+        beyond = self.depth > depth
+        return Curve(
+            self.loss,
+            np.where(beyond, depth + (self.depth - depth) / excess, self.depth),
+            np.where(beyond, self.slope / excess, self.slope),
+        )
+
+    def continued(self, schedule: Schedule, rise: float = 1.0) -> Curve:
+        """The curve some standard deviations further down.
+
+        Args:
+            schedule: says how wide a standard deviation is.
+            rise: share of its rise over the last few with which the slope's logarithm goes on.
+        """
         end = float(self.depth[-1])
         deviation = math.sqrt(float(schedule.variance(end)))
         first = min(int(np.searchsorted(self.depth, end - _RECENT * deviation)), max(0, len(self.depth) - 4))
@@ -126,12 +153,12 @@ class Curve:
         if end > 5.0 * deviation:
             # V is a power of the loss, so that the slope is exponential in the depth.
             trend = float(np.polyfit(depth, slope, 1)[0]) if several else 0.0
-            slope = self.slope[-1] * np.exp(min(max(trend, 0.0), 2.0 / deviation**2) * gain)
+            slope = self.slope[-1] * np.exp(rise * min(max(trend, 0.0), _STEEPEST / deviation) * gain)
         else:
             # Near the prior the loss has a Gaussian tail, and the slope is a power of the depth.
             trend = float(np.polyfit(np.log(depth), slope, 1)[0]) if several else 0.0
-            slope = self.slope[-1] * (1.0 + gain / end) ** min(max(trend, 0.0), 2.0 * end / deviation**2)
-        fall = np.cumsum(np.diff(gain) / _logarithmic_mean(slope[1:], slope[:-1]))
+            slope = self.slope[-1] * (1.0 + gain / end) ** (rise * min(max(trend, 0.0), _STEEPEST * end / deviation))
+        fall = np.cumsum(np.diff(gain) / _slope_between(slope[1:], slope[:-1]))
         loss = self.loss[-1] - fall
         return Curve(
             np.append(self.loss, loss), np.append(self.depth, end + gain[1:]), np.append(self.slope, slope[1:])
@@ -193,7 +220,40 @@ class Warp:
         """Depths at losses by the warp's own curve, held at the ends."""
         return self.depth_of(self._numpy(loss)[0])
 
-    def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array, Array, Array]:
+    def extended(self, curve: Curve, sample: Array, beta: float) -> Curve:
+        """The curve on whose continuation this warp rests, corrected where the samples of one stage stand.
+
+        Args:
+            curve: what is known so far.
+            sample: finite losses of the stage, sorted.
+            beta: of the stage.
+        """
+        at, slope, factor = self.corrected([sample], np.array([beta]))
+        if 1.0 / _TRUSTED < factor[0] < _TRUSTED:
+            return curve.below(at, slope)
+        # So wrong a slope is not as wrong all over the stage. Such a stage is narrow, and its ranks will do.
+        weight = beta * self._numpy(sample)[0]
+        share = np.logaddexp.accumulate(weight)
+        size = np.exp(2.0 * share - np.logaddexp.accumulate(2.0 * weight))
+        most = int(_UPPER * (sample.size - 1))
+        first = min(most, int(np.searchsorted(sample, curve.loss[-1])))
+        enough = np.flatnonzero(size[: first + 1] >= _LEAST_SIZE)
+        if enough.size:
+            top = sample[first : first + 1]
+            known = curve if top[0] >= curve.loss[-1] else curve.below(top, self._slopes(top) * factor)
+            depth = float(np.interp(-top[0], -known.loss, known.depth)) + share[first] - share
+            steps = np.arange(depth[first], depth[enough[0]], _RANK_STEP)
+            picked = np.unique(first - np.searchsorted(depth[first::-1], steps))[::-1]
+            ranked = curve.upon(sample[picked], depth[picked])
+            if ranked is not None:
+                return ranked
+        return curve.below(at, slope / factor * np.clip(factor, 1.0 / _TRUSTED, _TRUSTED))
+
+    def _slopes(self, loss: Array) -> Array:
+        h, slope = self._numpy(loss)
+        return slope * np.exp(self.schedule.log_beta(self.depth_of(h)))
+
+    def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array, Array]:
         r"""What samples of stages at inverse temperatures β say about the curve itself.
 
         With ``V`` the volume, partial integration over the tempered density gives
@@ -206,16 +266,16 @@ class Warp:
             beta: of each stage.
 
         Returns:
-            The median loss of each stage, the warp's depth and slope ``−dS/dL`` there, and ``c``.
+            The median loss of each stage, the slope ``−dS/dL`` there, and ``c``.
         """
         at = np.array([sample[sample.size // 2] for sample in losses])
-        h, slope = self._numpy(at)
-        depth = self.depth_of(h)
-        factor = [
-            np.exp(math.log(b) - self.schedule.log_beta(self.depths(sample))).mean()
-            for sample, b in zip(losses, beta, strict=True)
-        ]
-        return at, depth, slope * np.exp(self.schedule.log_beta(depth)), np.array(factor)
+        factor = np.array(
+            [
+                np.exp(math.log(b) - self.schedule.log_beta(self.depths(sample))).mean()
+                for sample, b in zip(losses, beta, strict=True)
+            ]
+        )
+        return at, factor * self._slopes(at), factor
 
     def _numpy(self, loss: Array) -> tuple[Array, Array]:
         value, slope = self.value_and_slope(torch.as_tensor(loss, device=self._knots.device))
@@ -244,10 +304,11 @@ class Warp:
         return cls(curve, Schedule(state[3], state[4], state[5]), device)
 
 
-def _logarithmic_mean(a: Any, b: Any) -> Any:
+def _slope_between(a: Any, b: Any) -> Any:
+    """Slope of the chord between two points with slopes ``a`` and ``b``, exact where V is a power of the loss."""
     ratio = np.log(a / b)
     near = np.abs(ratio) < 1e-6
-    return np.where(near, 0.5 * (a + b), (a - b) / np.where(near, 1.0, ratio))
+    return np.where(near, 0.5 * (a + b), a * b * ratio / np.where(near, 1.0, a - b))
 
 
 def _strictly_monotone(loss: Array, depth: Array) -> tuple[Array, Array]:
