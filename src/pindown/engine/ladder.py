@@ -90,7 +90,7 @@ class Ladder:
     tolerance: float
     rng: torch.Generator
     settings: Settings
-    curve: Curve = field(default_factory=lambda: Curve(np.empty(0), np.empty(0), np.empty(0)))
+    curve: Curve = field(default_factory=Curve.empty)
     rungs: list[Rung] = field(default_factory=list)
     status: Status | None = None
     lowest: float = math.inf

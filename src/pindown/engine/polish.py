@@ -23,12 +23,13 @@ from pindown.engine.moves import Chains, StepSizes, hamiltonian, swap_neighbours
 from pindown.engine.objective import Objective
 from pindown.engine.reweight import Recorded
 from pindown.engine.settings import Settings
-from pindown.engine.warp import Schedule, Warp
+from pindown.engine.warp import Curve, Schedule, Warp, trusted
 
 __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
 _PAST = 0.0
+_NARROW = 4.0  # nats², below which a stage's ranks tell more about the curve than its mean
 
 
 def place_stages(
@@ -138,7 +139,7 @@ class Polish:
         losses = [np.sort(stage[np.isfinite(stage)], axis=None) for stage in seen.swapaxes(0, 1)]
         if any(stage.size == 0 for stage in losses):
             return
-        curve = self.warp.curve.below(*self.warp.corrected(losses, self.beta[1:].cpu().numpy())[:2])
+        curve = self._refined(losses)
         stages, dim = len(losses), self.objective.space.dim
         end = float(curve.depth[-1])
         if tolerance is not None:
@@ -151,6 +152,17 @@ class Polish:
         self.warp = Warp(curve.continued(schedule), schedule, device)
         self.beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
         self.forget()
+
+    def _refined(self, losses: list[Array]) -> Curve:
+        """The warp's curve, corrected stage by stage; read off all samples where stages are narrow or it is far off."""
+        at, slope, factor = self.warp.corrected(losses, self.beta[1:].cpu().numpy())
+        narrow = float(self.warp.schedule.variance(self.warp.depth[-1])) < _NARROW
+        if narrow or not trusted(factor):
+            weighted, solved = self.recorded().weigh()
+            curve = weighted.curve() if solved else None
+            if curve is not None:
+                return curve
+        return self.warp.curve.below(at, slope)
 
     def forget(self) -> None:
         """Drop what was recorded so far: it was the way to equilibrium."""

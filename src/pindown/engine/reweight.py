@@ -21,7 +21,7 @@ from scipy.special import log_ndtr, logsumexp
 from torch import Tensor
 
 from pindown.engine.controls import controlled
-from pindown.engine.warp import Warp
+from pindown.engine.warp import LEAST_SIZE, Curve, Warp
 
 __all__ = ["Recorded", "Weighted", "free_energies", "thermodynamic_integral", "weigh"]
 
@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 _MOST_CELLS = 4_000_000
 _GROUPS = 64
 _NEWTON_STEPS = 50
+_CURVE_STEP = 0.25  # nats
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,17 @@ class Weighted:
         """``ln P(L ≤ t)``; −inf below the lowest sample."""
         i = int(np.searchsorted(self.loss, t, side="right"))
         return float(self.log_volume[i - 1]) if i else -np.inf
+
+    def curve(self) -> Curve | None:
+        """The curve through points a quarter of a nat apart that rest on enough samples; None with fewer than three."""
+        size = np.exp(2.0 * self.log_volume - np.logaddexp.accumulate(2.0 * self.log_weight))
+        enough = np.flatnonzero((size >= LEAST_SIZE) & np.isfinite(self.loss))
+        if not enough.size:
+            return None
+        volume = self.log_volume[enough]
+        picked = np.unique(np.searchsorted(volume, np.arange(-_CURVE_STEP, volume[0], -_CURVE_STEP)))
+        points = enough[picked[picked < enough.size]][::-1]
+        return Curve.empty().upon(self.loss[points], -self.log_volume[points]) if points.size else None
 
     def smoothed(self, depth: Array, at: Array, bandwidth: float) -> Array:
         r"""``ln P(L ≤ loss)`` with the noise of single samples smoothed out.

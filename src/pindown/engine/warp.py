@@ -29,13 +29,13 @@ from torch import Tensor
 
 from pindown.errors import InputError
 
-__all__ = ["Curve", "Schedule", "Warp"]
+__all__ = ["LEAST_SIZE", "Curve", "Schedule", "Warp", "trusted"]
 
 Array = NDArray[np.float64]
 _BEYOND = 4.0  # standard deviations for which a curve is continued
 _RECENT = 3.0  # standard deviations over which the trend of its slope is read off
 _TRUSTED = 2.0  # factor up to which a slope is corrected as a whole
-_LEAST_SIZE = 16.0  # effective samples on which a depth read off ranks rests at least
+LEAST_SIZE = 16.0  # effective samples on which a depth read off ranks rests at least
 _UPPER = 0.9  # share of a stage's samples below the one from which depths are read off ranks
 _RANK_STEP = 1.0  # nats
 _STEEPEST = 10.0  # most that the logarithm of the slope may go on growing by in one standard deviation
@@ -92,6 +92,11 @@ class Curve:
     loss: Array
     depth: Array
     slope: Array
+
+    @classmethod
+    def empty(cls) -> Curve:
+        """No points."""
+        return cls(np.empty(0), np.empty(0), np.empty(0))
 
     @classmethod
     def through(cls, loss: Array, depth: Array) -> Curve:
@@ -184,13 +189,13 @@ class Warp:
         x, y = self.loss[::-1].copy(), h[::-1].copy()  # increasing loss, increasing h from 0
         spline = PchipInterpolator(x, y)
         cubic, square, slope, value = spline.c
-        # Beyond the ends the warp goes on as a straight line.
-        low_slope = (y[1] - y[0]) / (x[1] - x[0])
+        # Above its curve the warp goes on as a straight line. Below it is level: a slope that is not known would
+        # make a well of what lies there.
         high_slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
         tables = (
             np.concatenate([[0.0], cubic, [0.0]]),
             np.concatenate([[0.0], square, [0.0]]),
-            np.concatenate([[low_slope], slope, [high_slope]]),
+            np.concatenate([[0.0], slope, [high_slope]]),
             np.concatenate([[y[0]], value, [y[-1]]]),
             np.concatenate([[x[0]], x[:-1], [x[-1]]]),
         )
@@ -229,7 +234,7 @@ class Warp:
             beta: of the stage.
         """
         at, slope, factor = self.corrected([sample], np.array([beta]))
-        if 1.0 / _TRUSTED < factor[0] < _TRUSTED:
+        if trusted(factor):
             return curve.below(at, slope)
         # So wrong a slope is not as wrong all over the stage. Such a stage is narrow, and its ranks will do.
         weight = beta * self._numpy(sample)[0]
@@ -237,7 +242,7 @@ class Warp:
         size = np.exp(2.0 * share - np.logaddexp.accumulate(2.0 * weight))
         most = int(_UPPER * (sample.size - 1))
         first = min(most, int(np.searchsorted(sample, curve.loss[-1])))
-        enough = np.flatnonzero(size[: first + 1] >= _LEAST_SIZE)
+        enough = np.flatnonzero(size[: first + 1] >= LEAST_SIZE)
         if enough.size:
             top = sample[first : first + 1]
             known = curve if top[0] >= curve.loss[-1] else curve.below(top, self._slopes(top) * factor)
@@ -302,6 +307,11 @@ class Warp:
         """Read back what :meth:`state` made."""
         curve = Curve(state[0].numpy(), state[1].numpy(), state[2].numpy())
         return cls(curve, Schedule(state[3], state[4], state[5]), device)
+
+
+def trusted(factor: Array) -> bool:
+    """Whether slopes are so near the truth that correcting them as a whole makes them right."""
+    return bool(((factor > 1.0 / _TRUSTED) & (factor < _TRUSTED)).all())
 
 
 def _slope_between(a: Any, b: Any) -> Any:
