@@ -29,6 +29,7 @@ __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
 _PAST = 0.0
+_CURVE_STEP = 0.25  # standard deviations
 _NARROW = 4.0  # nats², below which a stage's ranks tell more about the curve than its mean
 
 
@@ -156,10 +157,10 @@ class Polish:
     def _refined(self, losses: list[Array]) -> Curve:
         """The warp's curve, corrected stage by stage; read off all samples where stages are narrow or it is far off."""
         at, slope, factor = self.warp.corrected(losses, self.beta[1:].cpu().numpy())
-        narrow = float(self.warp.schedule.variance(self.warp.depth[-1])) < _NARROW
-        if narrow or not trusted(factor):
+        variance = float(self.warp.schedule.variance(self.warp.depth[-1]))
+        if variance < _NARROW or not trusted(factor):
             weighted, solved = self.recorded().weigh()
-            curve = weighted.curve() if solved else None
+            curve = weighted.curve(_CURVE_STEP * math.sqrt(variance)) if solved else None
             if curve is not None:
                 return curve
         return self.warp.curve.below(at, slope)

@@ -35,8 +35,8 @@ def learning_coefficients(recorded: Recorded, warp: Warp) -> tuple[Array, Array,
     which is Λ itself where V is a power of the loss.
 
     Returns:
-        The stage's mean loss, λ there, and by how much λ changes between the mean loss and its geometric mean: the
-        part of λ's error that comes from a stage's having a width.
+        The stage's geometric mean loss, λ there, and by how much λ changes up to its mean loss: the part of λ's error
+        that comes from a stage's having a width.
     """
     inner = recorded.loss[:, 1:]
     positive = (inner > 0).all((0, 2))  # a power of the loss has a meaning only there
@@ -47,7 +47,7 @@ def learning_coefficients(recorded: Recorded, warp: Warp) -> tuple[Array, Array,
     value = controlled(beta[None, :, None] * slope * inner, recorded.sums[:, 1:][:, positive]).mean((0, 2))
     mean, log_mean = inner.mean((0, 2)), np.log(inner).mean((0, 2))
     trend = _trend(log_mean, value)
-    return mean, value - trend / np.maximum(value, 1e-300), np.abs(trend * (np.log(mean) - log_mean))
+    return np.exp(log_mean), value - trend / np.maximum(value, 1e-300), np.abs(trend * (np.log(mean) - log_mean))
 
 
 def _trend(x: Array, y: Array) -> Array:

@@ -29,7 +29,6 @@ Array = NDArray[np.float64]
 _MOST_CELLS = 4_000_000
 _GROUPS = 64
 _NEWTON_STEPS = 50
-_CURVE_STEP = 0.25  # nats
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,14 @@ class Weighted:
         i = int(np.searchsorted(self.loss, t, side="right"))
         return float(self.log_volume[i - 1]) if i else -np.inf
 
-    def curve(self) -> Curve | None:
-        """The curve through points a quarter of a nat apart that rest on enough samples; None with fewer than three."""
+    def curve(self, step: float) -> Curve | None:
+        """The curve through points ``step`` nats apart that rest on enough samples; None with fewer than three."""
         size = np.exp(2.0 * self.log_volume - np.logaddexp.accumulate(2.0 * self.log_weight))
         enough = np.flatnonzero((size >= LEAST_SIZE) & np.isfinite(self.loss))
         if not enough.size:
             return None
         volume = self.log_volume[enough]
-        picked = np.unique(np.searchsorted(volume, np.arange(-_CURVE_STEP, volume[0], -_CURVE_STEP)))
+        picked = np.unique(np.searchsorted(volume, np.arange(-step, volume[0], -step)))
         points = enough[picked[picked < enough.size]][::-1]
         return Curve.empty().upon(self.loss[points], -self.log_volume[points]) if points.size else None
 
