@@ -66,7 +66,7 @@ def small() -> Audit:
 
 def test_bits_of_a_ball_are_those_of_chi_square() -> None:
     """P(|w|²/8 ≤ t) for 8 independent standard normals; λ is 4 in the limit of small t."""
-    result = audit(ball(held_out=True), seed=1, repeats=4, jobs=1, tolerances=[0.5, 0.1, 0.01], settings=QUICK)
+    result = audit(ball(held_out=True), seed=1, repeats=4, jobs=1, tolerances=[0.5, 0.1, 0.01])
     measurement = result.subjects[0].primary
     for point in measurement.sweep:
         exact = -math.log2(chi2(8).cdf(8 * point.tolerance))

@@ -143,8 +143,6 @@ class Ladder:
         z = z[torch.isfinite(loss)][:n]
         self._chains = Chains.at(self.objective, z.unsqueeze(0))
         self._means = [float(self._chains.loss.mean())]
-        if float((self._chains.loss <= self.tolerance).double().mean()) >= self.settings.reached_share:
-            self.status = Status.REACHED
 
     def advance(self) -> None:
         """One stage deeper. Sets :attr:`status` when the descent ends."""

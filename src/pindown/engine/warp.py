@@ -38,6 +38,7 @@ _TRUSTED = 2.0  # factor up to which a slope is corrected as a whole
 LEAST_SIZE = 16.0  # effective samples on which a depth read off ranks rests at least
 _UPPER = 0.9  # share of a stage's samples below the one from which depths are read off ranks
 _RANK_STEP = 1.0  # nats
+_MOST_BETWEEN = 32
 _STEEPEST = 10.0  # most that the logarithm of the slope may go on growing by in one standard deviation
 
 
@@ -113,8 +114,10 @@ class Curve:
         kept = max(1, int((self.loss > loss[order[0]]).sum()))
         at, depth, rate = list(self.loss[:kept]), list(self.depth[:kept]), list(self.slope[:kept])
         for x, s in zip(loss[order], slope[order], strict=True):
+            if not (x < at[-1] and s > 0.0):
+                continue
             deeper = depth[-1] + float(_slope_between(s, rate[-1])) * (at[-1] - x)
-            if x < at[-1] and s > 0.0 and deeper > depth[-1]:
+            if deeper > depth[-1]:
                 at.append(x)
                 depth.append(deeper)
                 rate.append(s)
@@ -185,6 +188,7 @@ class Warp:
         if self.loss.size < 2:
             raise InputError(f"a curve with {self.loss.size} distinct losses", "at least two")
         self.schedule = schedule
+        self.loss, self.depth = self._refined()
         h = np.append(np.cumsum(self._pieces(self.depth)[::-1])[::-1], 0.0)
         x, y = self.loss[::-1].copy(), h[::-1].copy()  # increasing loss, increasing h from 0
         spline = PchipInterpolator(x, y)
@@ -201,6 +205,16 @@ class Warp:
         )
         self._knots = torch.as_tensor(x, device=device)
         self._table = torch.as_tensor(np.stack(tables, axis=1), device=device)
+
+    def _refined(self) -> tuple[Array, Array]:
+        """Points half a standard deviation apart or nearer: over more, ``h`` is no cubic of the loss."""
+        if self.loss.size < 3:
+            return self.loss, self.depth
+        width = np.diff(self.depth)
+        count = np.ceil(2.0 * width / np.sqrt(self.schedule.variance(self.depth[:-1]))).clip(1, _MOST_BETWEEN)
+        within = [np.linspace(a, b, int(n) + 1)[:-1] for (a, b), n in zip(pairwise(self.depth), count, strict=True)]
+        depth = np.append(np.concatenate(within), self.depth[-1])
+        return _strictly_monotone(PchipInterpolator(self.depth, self.loss)(depth), depth)
 
     def _pieces(self, depth: Array) -> Array:
         """``∫ dS/β(S)`` between neighbouring depths."""

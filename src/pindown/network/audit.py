@@ -25,7 +25,7 @@ from pindown.network.comparison import clustered_mean, difference
 from pindown.network.digits import digits_subject
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
-from pindown.network.plan import QUICK, Plan, plan_audit
+from pindown.network.plan import Plan, default_settings, plan_audit
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -83,7 +83,7 @@ def audit(
         progress: called with the share done and a text.
         device: where points are held; by default the subject's device.
         jobs: worker processes, see :func:`pindown.measure`.
-        settings: the engine's sizes; by default those of ``QUICK``, and the engine's own with ``full``.
+        settings: the engine's sizes; by default its own, or quicker ones for a large network without ``full``.
 
     Raises:
         InputError: if a subject has no trained network and no tolerances are given, or for a bad argument.
@@ -108,7 +108,8 @@ def audit(
     for i, one in enumerate(subjects):
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
-            device=device or str(one.device), settings=settings or (Settings() if full else QUICK), tolerances=wanted,
+            device=device or str(one.device), tolerances=wanted,
+            settings=settings or default_settings(one.space().dim, full=full),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
         )  # fmt: skip

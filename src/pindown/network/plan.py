@@ -19,7 +19,7 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["QUICK", "Plan", "SubjectPlan", "plan_audit"]
+__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
@@ -32,6 +32,12 @@ _LADDER_STAGES = 3.0  # stages of the descent for each stage of the replica exch
 _COPIES = 5.0  # position, gradient, velocity and two in flight, for each chain
 _PROBE_SECONDS = 0.4
 _MEMORY_LIMIT = 24e9
+_SMALL = 500
+
+
+def default_settings(dim: int, *, full: bool) -> Settings:
+    """The engine's sizes for a network of ``dim`` weights: a small one affords the engine's own."""
+    return Settings() if full or dim < _SMALL else QUICK
 
 
 @dataclass(frozen=True)
@@ -149,13 +155,12 @@ def plan_audit(
     runs = repeats or (12 if full else 4)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(runs, cores if jobs is None or jobs < 0 else jobs))
-    sizes = settings or (Settings() if full else QUICK)
-    return Plan(tuple(_plan(s, runs, workers, sizes) for s in several), runs, workers)
+    return Plan(tuple(_plan(s, runs, workers, settings, full) for s in several), runs, workers)
 
 
-def _plan(subject: Subject, runs: int, workers: int, settings: Settings) -> SubjectPlan:
+def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, full: bool) -> SubjectPlan:
     dim = subject.space().dim
-    sizes = settings.resolved(dim)
+    sizes = (settings or default_settings(dim, full=full)).resolved(dim)
     particles, chains = sizes.particles or 32, sizes.chains or 8
     if subject.label_bits is not None:
         deep = subject.label_bits.value
