@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 _CURVE_POINTS = 512
 _DISTINCT = 0.98  # share of losses that differ from all others, above which a curve counts as smooth
 _BANDWIDTH = 0.25  # of the curve's smoothing, in standard deviations of a stage's depth
+_PLAIN = 1.0  # nats of depth down to which the curve is not smoothed
 _TREND_STAGES = 5
 
 
@@ -82,7 +83,10 @@ def curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> tuple[Array
         depth = warp.depths(np.append(w.loss[finite], loss))
         bandwidth = _BANDWIDTH * math.sqrt(float(warp.schedule.variance(warp.depths(np.array([tolerance]))[0])))
         whole = replace(w, loss=w.loss[finite], log_weight=w.log_weight[finite])
-        volume = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
+        smoothed = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
+        # Near the prior the kernel would reach over the end of the curve, and plain sums rest on plenty.
+        plain = w.log_volume[np.searchsorted(w.loss, loss, side="right") - 1]
+        volume = np.where(plain > -_PLAIN, plain, smoothed)
     return loss, np.minimum(np.maximum.accumulate(volume), 0.0), smooth
 
 
