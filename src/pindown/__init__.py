@@ -29,8 +29,16 @@ if TYPE_CHECKING:
     )
     from pindown.estimate import Estimate, Status
     from pindown.network.audit import audit
+    from pindown.network.compare import compare
+    from pindown.network.compare_results import NetworkComparison
+    from pindown.network.concentration import Concentration, concentration
+    from pindown.network.noise_results import NoiseTolerance
+    from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.pruning import pruning
+    from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
     from pindown.network.subject import Subject
+    from pindown.network.water_filling import WaterFilling, water_filling
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
     from pindown.spaces.gaussian import Gaussian
@@ -46,24 +54,34 @@ __all__ = [
     "BitString",
     "Box",
     "CheckpointError",
+    "Concentration",
     "DataError",
     "Estimate",
     "EstimationError",
     "Gaussian",
     "InputError",
+    "NetworkComparison",
+    "NoiseTolerance",
     "OutputError",
     "PindownError",
     "Product",
     "Profile",
+    "Pruning",
     "Simplex",
     "Status",
     "Subject",
     "Subset",
     "TwoSided",
+    "WaterFilling",
     "Weights",
     "__version__",
     "audit",
+    "compare",
+    "concentration",
     "measure",
+    "noise_tolerance",
+    "pruning",
+    "water_filling",
 ]
 
 _HOME = {
@@ -71,23 +89,33 @@ _HOME = {
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
+    "Concentration": "pindown.network.concentration",
     "DataError": "pindown.errors",
     "Estimate": "pindown.estimate",
     "EstimationError": "pindown.errors",
     "Gaussian": "pindown.spaces.gaussian",
     "InputError": "pindown.errors",
+    "NetworkComparison": "pindown.network.compare_results",
+    "NoiseTolerance": "pindown.network.noise_results",
     "OutputError": "pindown.errors",
     "PindownError": "pindown.errors",
     "Product": "pindown.spaces.product",
     "Profile": "pindown.engine.profile",
+    "Pruning": "pindown.network.pruning_results",
     "Simplex": "pindown.spaces.simplex",
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
+    "WaterFilling": "pindown.network.water_filling",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
+    "compare": "pindown.network.compare",
+    "concentration": "pindown.network.concentration",
     "measure": "pindown.engine.measure",
+    "noise_tolerance": "pindown.network.noise_tolerance",
+    "pruning": "pindown.network.pruning",
+    "water_filling": "pindown.network.water_filling",
 }
 
 

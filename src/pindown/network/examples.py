@@ -82,7 +82,7 @@ class Examples:
             losses.append(self.subject.head.each(out, targets).detach().double())
             if classes:
                 _, margin = labels_and_margins(out, targets)
-                errors.append((~(margin > 0)).flatten(2).sum(2).double())
+                errors.append((~(margin > 0)).reshape(*margin.shape[:2], -1).sum(2).double())
         loss = torch.cat(losses, 1) * (self.size / self._terms)
         return Evaluation(loss, torch.cat(errors, 1) * (self.size / self._labels) if classes else None)
 
@@ -144,4 +144,3 @@ def crossed_mean(values: Tensor, unit: str, reference: str) -> Estimate:
     parts = between**2 / (k - 1) + over**2 / (n - 1)
     dof = (between + over) ** 2 / parts if parts > 0 else None
     return Estimate(mean, math.sqrt(variance), unit, reference=reference, dof=dof)
-

@@ -202,7 +202,7 @@ class SquaredError(Head):
         return (outputs - targets).square().flatten(1).sum(1)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs - targets).square().flatten(2).sum(2)
+        return (outputs - targets).square().reshape(*outputs.shape[:2], -1).sum(2)
 
     def count(self, targets: Tensor) -> int:
         return targets.numel()
