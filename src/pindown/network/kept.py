@@ -49,6 +49,16 @@ class Kept:
         assert known is not None
         return known[:count]
 
+    def find(self, key: str) -> Tensor | None:
+        """What is under ``key``, or None."""
+        return self._values.get(key)
+
+    def put(self, key: str, value: Tensor) -> None:
+        """Keep ``value`` under ``key``."""
+        self._values[key] = value
+        if self._file is not None:
+            self._file.save(self._values)
+
     def close(self) -> None:
         """Write everything."""
         if self._file is not None:

@@ -241,6 +241,11 @@ class Subject:
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     @property
+    def differentiable(self) -> bool:
+        """Whether the loss has a gradient in the weights."""
+        return self._differentiable
+
+    @property
     def activation_bytes(self) -> int:
         """Roughly what one network's value and gradient take in memory on the largest batch."""
         return self._bytes_each
