@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
     from pindown.network.subject import Subject
-    from pindown.network.water_filling import WaterFilling, water_filling
+    from pindown.network.water_filling import water_filling
+    from pindown.network.water_results import WaterFilling
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
     from pindown.spaces.gaussian import Gaussian
@@ -107,7 +108,7 @@ _HOME = {
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
-    "WaterFilling": "pindown.network.water_filling",
+    "WaterFilling": "pindown.network.water_results",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
     "compare": "pindown.network.compare",

@@ -1,10 +1,10 @@
 r"""The diagonal of a loss's Gauss–Newton matrix or Hessian, estimated without forming the matrix, with its error.
 
-**Gauss–Newton**, :math:`G = \frac1n \sum_i J_i^\top \Lambda_i J_i` with J the Jacobian of an example's outputs and Λ the
-loss's Hessian in them, :math:`\Lambda = SS^\top` (squared error: :math:`S = \sqrt2 I`; cross-entropy:
+**Gauss–Newton**, :math:`G = \frac1n \sum_i J_i^\top \Lambda_i J_i` with J the Jacobian of an example's outputs and Λ
+the loss's Hessian in them, :math:`\Lambda = SS^\top` (squared error: :math:`S = \sqrt2 I`; cross-entropy:
 :math:`\Lambda = \operatorname{diag} p - pp^\top`, :math:`S = \operatorname{diag}\sqrt p - p\sqrt p^\top`). With
-independent random signs :math:`z_i`, also independent between examples, one backward pass over a chunk c of the examples
-gives :math:`g_c = \sum_{i \in c} J_i^\top S_i z_i`, and
+independent random signs :math:`z_i`, also independent between examples, one backward pass over a chunk c of the
+examples gives :math:`g_c = \sum_{i \in c} J_i^\top S_i z_i`, and
 
 .. math:: \operatorname{E} \sum_c g_c \circ g_c = n \operatorname{diag} G
 
@@ -14,8 +14,9 @@ of the model's own predictions (Martens 2020, New insights and perspectives on t
 this is its Monte Carlo diagonal (Dangel, Kunstner and Hennig 2020, BackPACK). Without probes the columns of S are taken
 one by one, which is exact.
 
-**Hessian**: :math:`\operatorname{E}\, v \circ Hv = \operatorname{diag} H` for random signs v (Bekas, Kokiopoulou and Saad
-2007, An estimator for the diagonal of a matrix), with variance :math:`\sum_{j \ne i} H_{ij}^2` at each weight and probe.
+**Hessian**: :math:`\operatorname{E}\, v \circ Hv = \operatorname{diag} H` for random signs v (Bekas, Kokiopoulou and
+Saad 2007, An estimator for the diagonal of a matrix), with variance :math:`\sum_{j \ne i} H_{ij}^2` at each weight and
+probe.
 
 Probes come in blocks, so that what is computed from the diagonal has a jackknife error and bias.
 """
@@ -100,7 +101,8 @@ def curvature_diagonal(
         progress: called with the share done and a text.
 
     Raises:
-        InputError: for a loss that has no such matrix, a network without the derivatives, or a number of probes below 8.
+        InputError: for a loss that has no such matrix, a network without the derivatives, or a number of probes below
+        8.
 
     Example:
         >>> import torch
@@ -141,12 +143,16 @@ def curvature_diagonal(
         ) from error
 
 
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _rounded(probes: int) -> int:
     return -(-probes // BLOCKS) * BLOCKS
 
 
 def _sampled(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress) -> Diagonal:
-    blocks = torch.zeros((BLOCKS, len(x)), dtype=torch.float32, device=x.device)
+    blocks = torch.zeros((BLOCKS, len(x)), dtype=_wide(x), device=x.device)
     chunks = list(_chunks(subject, _CHUNK))
     count = sum(subject.head.count(y) for _, y in chunks)
     for j, (inputs, targets) in enumerate(chunks):
@@ -157,7 +163,7 @@ def _sampled(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress
             g = torch_generator(seed, 0xD1A6, j, k)
             signs = torch.randint(0, 2, outputs.shape, generator=g).to(outputs) * 2 - 1
             (slope,) = torch.autograd.grad(outputs, leaf, factor(signs), retain_graph=k < probes - 1)
-            blocks[k % BLOCKS] += slope[0].float().square()
+            blocks[k % BLOCKS] += slope[0].to(blocks).square()
     return Diagonal("gauss-newton", blocks * (BLOCKS / probes / count), False, probes)
 
 
@@ -181,7 +187,7 @@ def _exact(subject: Subject, x: Tensor, tell: Progress) -> Diagonal:
 
 
 def _hessian(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress) -> Diagonal:
-    blocks = torch.zeros((BLOCKS, len(x)), dtype=torch.float32, device=x.device)
+    blocks = torch.zeros((BLOCKS, len(x)), dtype=_wide(x), device=x.device)
     batches = list(subject.batches())
     count = sum(subject.head.count(y) for _, y in batches)
     for j, (inputs, targets) in enumerate(batches):
@@ -194,7 +200,7 @@ def _hessian(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress
             signs = torch.randint(0, 2, (len(x),), generator=torch_generator(seed, 0xD1A7, k)).to(x) * 2 - 1
             if slope.requires_grad:  # otherwise the loss is linear in the weights
                 (product,) = torch.autograd.grad(slope, leaf, signs.unsqueeze(0), retain_graph=True)
-                blocks[k % BLOCKS] += (signs * product[0]).float()
+                blocks[k % BLOCKS] += (signs * product[0]).to(blocks)
     return Diagonal("hessian", blocks * (BLOCKS / probes), False, 2 * probes)
 
 

@@ -104,8 +104,8 @@ class NoiseTolerance:
         """The tolerances as plain text."""
         unit = "" if self.unit == "1" else f" {self.unit}"
         lines = [
-            f"{self.subject} ({self.architecture}): noise at which the {self.loss} has risen by {self.epsilon:.4g}{unit} "
-            f"from {self.baseline.value:.4g}",
+            f"{self.subject} ({self.architecture}): noise at which the {self.loss} has risen by "
+            f"{self.epsilon:.4g}{unit} from {self.baseline.value:.4g}",
         ]
         for row in (self.joint, self.absolute, *self.tensors):
             alone = "" if row.absolute is None else f", {row.absolute} absolute"

@@ -63,8 +63,9 @@ def pruning(
     dependency graph of torch-pruning (Fang et al. 2023, DepGraph: towards any structural pruning), ranked by the mean
     score of their weights. Shares are then of all parameters.
 
-    Magnitudes are a property of the weights, not of the function: rescaling the units of a ReLU layer keeps every output
-    and changes the order (Dinh et al. 2017). Saliencies ``h w²`` do not change under it, nor do the figures by saliency.
+    Magnitudes are a property of the weights, not of the function: rescaling the units of a ReLU layer keeps every
+    output and changes the order (Dinh et al. 2017). Saliencies ``h w²`` do not change under it, nor do the figures by
+    saliency.
 
     Args:
         subject: the network with its loss and data; the loss must be a mean over examples.
@@ -82,8 +83,8 @@ def pruning(
         progress: called with the share done and a text.
 
     Returns:
-        The curve with its threshold, the control, and what is left of each tensor. Errors are over examples, paired with
-        the network as given; those of the control over draws too.
+        The curve with its threshold, the control, and what is left of each tensor. Errors are over examples, paired
+        with the network as given; those of the control over draws too.
 
     Raises:
         InputError: for a bad argument, a loss that is no mean over examples or not finite as given, or without
@@ -275,7 +276,7 @@ def _row(evaluation: Evaluation, i: int) -> Evaluation:
     return Evaluation(evaluation.losses[i : i + 1], None if errors is None else errors[i : i + 1])
 
 
-def _ranked(where: Sequence[Tensor], scores: Sequence[Tensor], scope: Scope) -> Tensor:
+def _ranked(where: Sequence[Tensor], scores: Sequence[Tensor], scope: str) -> Tensor:
     """Indices in order of their score; ``"tensor"`` makes it the rank within the tensor, relative to its size."""
     keys = list(scores)
     if scope == "tensor":
@@ -304,14 +305,14 @@ def _notes(order: str, curve: PruningCurve, control: PruningCurve | None) -> lis
     out = ["Nothing was retrained: fine-tuning after pruning may keep less."]
     if order == "magnitude":
         out.append(
-            "Magnitudes are properties of the weights, not of the function: rescaling the units of a ReLU layer keeps every "
-            "output and changes the order (Dinh et al. 2017). Saliencies do not change."
+            "Magnitudes are properties of the weights, not of the function: rescaling the units of a ReLU layer keeps "
+            "every output and changes the order (Dinh et al. 2017). Saliencies do not change."
         )
     for c in (curve, control):
         if c is not None and c.falls:
             out.append(
-                f"The curve of {c.order} pruning is not monotone: its loss falls along {len(c.falls)} of the measured steps. "
-                "The threshold is the first crossing that was seen."
+                f"The curve of {c.order} pruning is not monotone: its loss falls along {len(c.falls)} of the measured "
+                "steps. The threshold is the first crossing that was seen."
             )
     return out
 

@@ -1,16 +1,17 @@
-r"""Along one order of pruning: the rise of the loss at shares kept, the share where it reaches ε, and the error of that.
+r"""Along one order of pruning: the rise of the loss at shares kept, the share where it reaches ε, and its error.
 
 The rise after m units are gone is :math:`r(m) = \frac1n \sum_i [\ell_i(m) - \ell_i(0)]`, paired example by example with
 the network as it was, so that its standard error over examples is that of the differences. It is measured at a grid of
 shares kept, the first point above ε and the one before are a bracket, and halving finds neighbours :math:`m^*, m^* + 1`
-with :math:`r(m^*) \le \varepsilon < r(m^* + 1)`. Nothing says that r grows with m: where it falls from one measured point
-to a later one by more than chance allows (Bonferroni over the pairs, 5%), that is listed, and the threshold is the first
-crossing that was seen.
+with :math:`r(m^*) \le \varepsilon < r(m^* + 1)`. Nothing says that r grows with m: where it falls from one measured
+point to a later one by more than chance allows (Bonferroni over the pairs, 5%), that is listed, and the threshold is
+the first crossing that was seen.
 
-The error of the share kept is the bootstrap's over examples (Efron and Tibshirani 1993, An introduction to the bootstrap):
-resampled examples give another curve r, on the measured points with straight lines between them, and its first crossing.
-With several draws of the order (random pruning), draws are resampled alongside, which is never too small an error (Owen
-2007, The pigeonhole bootstrap). Networks with as many examples are resampled alike, so that replicates are paired.
+The error of the share kept is the bootstrap's over examples (Efron and Tibshirani 1993, An introduction to the
+bootstrap): resampled examples give another curve r, on the measured points with straight lines between them, and its
+first crossing. With several draws of the order (random pruning), draws are resampled alongside, which is never too
+small an error (Owen 2007, The pigeonhole bootstrap). Networks with as many examples are resampled alike, so that
+replicates are paired.
 """
 
 from __future__ import annotations
