@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pindown.network.concentration import Concentration, concentration
     from pindown.network.noise_results import NoiseTolerance
     from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.pretrained import pretrained
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
@@ -81,6 +82,7 @@ __all__ = [
     "concentration",
     "measure",
     "noise_tolerance",
+    "pretrained",
     "pruning",
     "water_filling",
 ]
@@ -115,6 +117,7 @@ _HOME = {
     "concentration": "pindown.network.concentration",
     "measure": "pindown.engine.measure",
     "noise_tolerance": "pindown.network.noise_tolerance",
+    "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
 }
