@@ -237,7 +237,7 @@ def test_sequences_and_losses_of_ones_own(torch_rng: torch.Generator) -> None:
 
 
 def test_crossed_means_have_the_error_of_the_two_way_model() -> None:
-    """Simulated draws and examples of known spread: the stated error is that of the mean, and too small without draws."""
+    """Simulated draws and examples of known spread: the stated error is that of the mean; without draws too small."""
     g = np.random.default_rng(0)
     k, n, rounds = 12, 15, 2000
     means, errors, alone = [], [], []
