@@ -77,8 +77,9 @@ def test_shell_against_the_radial_integral():
 
 
 def test_ellipsoid_contour_against_the_chi_square_mixture_and_the_ball():
-    mixture = references.ellipsoid_by_mixture(cases.ELLIPSOID, cases.ELLIPSOID_T)
-    assert mixture == pytest.approx(cases.ELLIPSOID_EXACT.bits, abs=1e-9)
+    case = cases.BY_NAME["ellipsoid"]
+    mixture = references.ellipsoid_by_mixture(case.loss.scales, case.tolerance)
+    assert mixture == pytest.approx(case.exact.bits, abs=1e-9)
     ball = references.ball(12, 0.3)
     contour = references.ellipsoid([1.0] * 12, 0.3)
     assert contour.bits == pytest.approx(ball.bits, abs=1e-10)

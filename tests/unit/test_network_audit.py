@@ -20,7 +20,10 @@ from pindown.spaces.network import Normal
 
 QUICK = Settings(particles=32, chains=8, burn_in=8, sweeps=16, doublings=1)
 OPTIONS = {"repeats": 2, "jobs": 1, "settings": QUICK}
-ROUGH = {**OPTIONS, "settings": Settings(particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=4)}
+ROUGH_SIZES = Settings(
+    particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=2, warm_sweeps=4
+)  # fmt: skip
+ROUGH = {**OPTIONS, "settings": ROUGH_SIZES}
 
 
 def ball(dim: int = 8, held_out: bool = False) -> Subject:

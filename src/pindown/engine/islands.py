@@ -193,7 +193,8 @@ class _LadderIsland:
         points, point_loss, origin = stored(polish)
         warm = np.empty(0), math.nan
         if task.known is not None:
-            warm = warm_up(polish, task.known.to(polish.chains.z), self.settings.warm_moves, task.tolerance)
+            settings, known = self.settings, task.known.to(polish.chains.z)
+            warm = warm_up(polish, known, settings.warm_moves, settings.warm_sweeps, task.tolerance)
         reached = reach(weighted)
         if status is Status.REACHED and not (solved and reached <= task.tolerance):
             status = Status.NOT_CONVERGED

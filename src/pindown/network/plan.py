@@ -24,7 +24,7 @@ __all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit"]
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
     particles=16, chains=2, burn_in=24, sweeps=40, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
-    warm_moves=12,
+    warm_moves=3, warm_sweeps=24,
 )  # fmt: skip
 _GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
 _LADDER_MOVES = 4.0
@@ -169,7 +169,7 @@ def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, 
     _, depths = place_stages(max(1.0, nats(deep)), dim, sizes)
     stages = len(depths)
     trajectories = particles * _LADDER_MOVES * _LADDER_STAGES * stages
-    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves)
+    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves + sizes.warm_sweeps)
     measurements = 2 if subject.classes is not None else 1
     evaluations = measurements * runs * trajectories * _GUESSED_LEAPS
     rate = _rate(subject.objective(), subject)
