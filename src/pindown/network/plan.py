@@ -23,8 +23,8 @@ __all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=16, chains=2, burn_in=24, sweeps=40, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
-    warm_moves=3, warm_sweeps=24,
+    particles=16, chains=2, burn_in=16, sweeps=28, doublings=0, leaps=12, spacing=2.0, ladder_size=0.3, ladder_moves=3,
+    warm_moves=3, warm_sweeps=20,
 )  # fmt: skip
 _GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
 _LADDER_MOVES = 4.0
