@@ -81,7 +81,8 @@ def measure(
         engine: ``"auto"``, ``"ladder"``, ``"splitting"`` or ``"enumeration"``.
         particles: particles of one run; by default chosen from the dimension.
         repeats: independent runs; at least two for an interval, four or more for a good one.
-        budget: most loss evaluations of all runs together.
+        budget: most loss evaluations of all runs together. A run makes eight sweeps, the fewest that can be read, even
+            where it cannot afford them; the two-sided check is left out where nothing is left for it.
         seed: everything random follows from it.
         device: where points are held, such as ``"cpu"`` or ``"cuda"``.
         checkpoint: folder for unfinished work. The same call with the same folder resumes; more repeats or more
