@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class Rule:
     def quantile(self, n: int) -> float:
         """Student's quantile of one look at n draws."""
         share = (1.0 - self.confidence) / len(self.looks)
-        return float(stdtrit(n - 1, 1.0 - share / 2.0))
+        return _student(n - 1, 1.0 - share / 2.0)
 
     def decide(self, rises: Sequence[float]) -> Decision:
         """Whether the mean rise is at most ε, from independent draws of it."""
@@ -122,6 +123,11 @@ def first_guess(rule: Rule, form: NumberFormat, curvature: Callable[[int], float
             return best
         k = best
     return k
+
+
+@cache
+def _student(dof: int, share: float) -> float:
+    return float(stdtrit(dof, share))
 
 
 class Ledger:

@@ -31,6 +31,7 @@ __all__ = ["Option", "Solution", "allocate", "cheapest", "expected_rises"]
 ROUNDS = 6
 _FIRST_SHARE = 0.8  # of ε: rises add up to about their sum, and a level close to ε is slow to decide
 _AIM = 0.85
+_LEAST = 1e-9
 _ROOM = 0.7  # a measured rise below this share of ε leaves room for another bit or two
 _SHOWING = 3.0  # standard errors
 _DRIFT = 0.35  # ln r may drift so much from fourfold growth, a plane away from where the tensor reaches ε
@@ -179,7 +180,10 @@ def allocate(
     while rounds < ROUNDS:
         found = cheapest(options, share * rule.epsilon)
         if found.chosen in tried:
-            break
+            if good > 0.0 or share < _LEAST:
+                break
+            share /= 2.0  # the sensitivities may be far too small
+            continue
         tried.add(found.chosen)
         rounds += 1
         seen = measure({t.name: k for t, k in zip(tensors, found.chosen, strict=True)})
