@@ -104,6 +104,7 @@ class FormatChoice:
         target: format by name of tensor; ``"own"`` where it stays as it is.
         predicted: the sum of the rises of single tensors.
         verified: the rise with all of them rounded at once: measured, and not random.
+        exported: the same with the weights of ``nn.Linear`` in 8 bits or fewer alone: what quantisation packages do.
         bits_per_weight: over all measured tensors, scales included.
         rounds: how many choices were tried.
     """
@@ -111,18 +112,19 @@ class FormatChoice:
     target: Mapping[str, str]
     predicted: Estimate
     verified: Estimate
+    exported: Estimate
     bits_per_weight: float
     rounds: int
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as plain JSON values."""
-        ends = {"predicted": self.predicted.to_dict(), "verified": self.verified.to_dict()}
+        ends = {k: getattr(self, k).to_dict() for k in ("predicted", "verified", "exported")}
         return {**vars(self), "target": dict(self.target), **ends}
 
     @classmethod
     def from_dict(cls, r: Mapping[str, Any]) -> FormatChoice:
         """Read back what :meth:`to_dict` wrote."""
-        ends = {k: Estimate.from_dict(r[k]) for k in ("predicted", "verified")}
+        ends = {k: Estimate.from_dict(r[k]) for k in ("predicted", "verified", "exported")}
         return cls(**own_fields(cls, r, target=dict(r["target"]), **ends))
 
 

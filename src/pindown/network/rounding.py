@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from pindown.estimate import Estimate, Status
+from pindown.network.plane_levels import TensorPlanes
 from pindown.network.plane_results import FormatChoice, FormatRise
 from pindown.network.precision import Option, cheapest
 from pindown.network.replaced import ReplacedLoss, WeightTensor
 
-__all__ = ["OWN", "TARGETS", "Target", "choose_formats", "format_rises"]
+__all__ = ["OWN", "TARGETS", "Target", "choose_formats", "exportable", "format_rises"]
 
 OWN = "own"
 _SCALE_BITS = 32
@@ -71,7 +72,8 @@ class Target:
         else:
             half = 2 ** (self.bits - 1)
             scale = top / (half - 0.5)
-            out = (rows / scale).round().clamp(-half, half - 1) * scale
+            # By the reciprocal, as torchao does it: the largest weight is a tie, which goes with the last bit.
+            out = (rows * (1.0 / scale)).round().clamp(-half, half - 1) * scale
         return out.reshape(weights.shape).to(weights.dtype)
 
     def grouped(self, shape: Sequence[int]) -> int:
@@ -184,8 +186,11 @@ def choose_formats(
     else:
         target, value = {w.name: OWN for w in tensors}, 0.0
         found = cheapest([row[:1] for row in options], epsilon)
+    some = {w.name: target[w.name] if exportable(w, target[w.name]) else OWN for w in tensors}
+    key = "rounded/exported/" + ",".join(some.values())
+    exported = _exact(kept(key, lambda: rounded_loss(loss, tensors, some)) - baseline, unit, baseline)
     predicted = Estimate(found.rise, math.nan, unit, reference="sum of the rises of single tensors")
-    return FormatChoice(target, predicted, _exact(value, unit, baseline), found.bits / everything, len(tried))
+    return FormatChoice(target, predicted, _exact(value, unit, baseline), exported, found.bits / everything, len(tried))
 
 
 def rounded_loss(loss: ReplacedLoss, tensors: Sequence[WeightTensor], target: Mapping[str, str]) -> float:
@@ -196,6 +201,12 @@ def rounded_loss(loss: ReplacedLoss, tensors: Sequence[WeightTensor], target: Ma
         if w.value is not None and target[w.name] != OWN
     }
     return loss(replaced)[0] if replaced else loss.plain()
+
+
+def exportable(w: WeightTensor | TensorPlanes, target: str) -> bool:
+    """Whether quantisation packages round it: the weight of an ``nn.Linear`` that is not tied, to 8 bits or fewer."""
+    own = w.layer == "Linear" and not w.aliases and (w.name == "weight" or w.name.endswith(".weight"))
+    return own and target != OWN and TARGETS[target].group is not None
 
 
 def _own_bits(w: WeightTensor) -> int:
