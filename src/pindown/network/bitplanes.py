@@ -148,13 +148,14 @@ def bitplanes(
         data="held-out data" if held_out else "training data", examples=loss.examples,
         baseline=Estimate(baseline, 0.0, unit, "exact", reference="weights as given"), format=form.name, bits=form.bits,
         mantissa=form.mantissa, exponent=form.exponent, epsilon=limit, relative=float(epsilon) if relative else None,
-        **parts, seed=seed, confidence=confidence, evaluations=run.ledger.used + _FIRST_EVALUATIONS,
+        **parts, seed=seed, confidence=confidence,
+        evaluations=run.ledger.used + _FIRST_EVALUATIONS + (len(tensors) + 1 if loss.path == "vmap" else 0),
         seconds=time.perf_counter() - began, version=version("pindown"),
         notes=tuple(_notes(subject, parts["tensors"], parts["joint"], form)),
     )  # fmt: skip
 
 
-_FIRST_EVALUATIONS = 4  # the baseline, the same twice to see the noise of the arithmetic, a mark for checkpoints
+_FIRST_EVALUATIONS = 4  # the baseline, the same twice to see the noise of the arithmetic, a mark for checkpoints; one a tensor to try vmap
 
 
 class _Run:

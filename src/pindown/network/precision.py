@@ -88,14 +88,15 @@ def cheapest(tensors: Sequence[Sequence[Option]], budget: float) -> Solution:
     bits = sum(options[hull[0]].bits for options, hull in zip(tensors, hulls, strict=True))
     feasible = rise <= budget
     bound = math.nan
-    for ratio, i, j in sorted(steps):
+    for _, i, j in sorted(steps):
         here, there = tensors[i][hulls[i][j]], tensors[i][hulls[i][j + 1]]
         if not feasible or at[i] != j:
             continue
-        if rise + (there.rise - here.rise) <= budget:
-            at[i], rise, bits = j + 1, rise + (there.rise - here.rise), bits - (here.bits - there.bits)
+        more, saved = there.rise - here.rise, here.bits - there.bits
+        if rise + more <= budget:
+            at[i], rise, bits = j + 1, rise + more, bits - saved
         elif math.isnan(bound):
-            bound = bits - (budget - rise) / ratio
+            bound = bits - saved * ((budget - rise) / more)
     chosen = tuple(hull[k] for hull, k in zip(hulls, at, strict=True))
     return Solution(chosen, bits, rise, bits if math.isnan(bound) else bound, feasible)
 

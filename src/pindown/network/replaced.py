@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from pindown.errors import InputError
 from pindown.network.data import Inputs
-from pindown.network.forward import plain_attention
+from pindown.network.forward import FORWARD_ERRORS, plain_attention
 from pindown.network.subject import Subject
 
 __all__ = ["ReplacedLoss", "WeightTensor", "weight_tensors"]
@@ -103,6 +105,7 @@ class ReplacedLoss:
         memory: bytes that replacements and activations of one pass may take.
 
     Attributes:
+        path: ``"vmap"``, or ``"loop"`` where it cannot follow the network.
         evaluations: losses computed so far, each over all the data.
         examples: how many examples a loss is a mean over.
     """
@@ -111,7 +114,7 @@ class ReplacedLoss:
         forward = subject.forward
         self._module, self._custom = forward.module, forward.custom
         self._head, self._batches = subject.head, subject.batches(held_out=held_out)
-        self._vmap = forward.path == "vmap"
+        self.path, self._together = forward.path, dict[str, bool]()
         self._state = {n: p.detach() for n, p in self._module.named_parameters()}
         self._state |= {n: b.detach() for n, b in self._module.named_buffers()}
         self._memory = memory
@@ -132,7 +135,8 @@ class ReplacedLoss:
         n = len(next(iter(replaced.values())))
         out: list[float] = []
         with torch.no_grad():
-            rows = self.rows({k: v[0] for k, v in replaced.items()}) if self._vmap else 1
+            rows = self.rows({k: v[0] for k, v in replaced.items()})
+            rows = rows if n > 1 and rows > 1 and self._goes_together(replaced) else 1
             for start in range(0, n, rows):
                 out += self._several({k: v[start : start + rows] for k, v in replaced.items()})
         self.evaluations += n
@@ -149,6 +153,27 @@ class ReplacedLoss:
         """How many replacements of these tensors go through together."""
         size = 3 * sum(t.numel() * t.element_size() for t in one.values()) + self.activation_bytes
         return max(1, self._memory // max(1, size))
+
+    def _goes_together(self, replaced: Mapping[str, Tensor]) -> bool:
+        """Whether ``vmap`` follows the network with these tensors replaced: tried at their first use, on two of them.
+
+        That it follows with all weights replaced, as the subject has found, does not tell: operations meet other
+        mixtures of batched and single tensors here.
+        """
+        key = next(iter(replaced)) if len(replaced) == 1 else ""
+        if self.path == "vmap" and key not in self._together:
+            two = {k: v[:2] for k, v in replaced.items()}
+            self.evaluations += 1
+            alone = self._several({k: v[1:] for k, v in two.items()})[0]
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("error", category=UserWarning)
+                    both = self._several(two)[1]
+            except (*FORWARD_ERRORS, UserWarning):
+                both = math.nan if math.isfinite(alone) else 0.0
+            same = both == alone or abs(both - alone) <= 1e-3 * abs(alone) + 1e-6
+            self._together[key] = same or not (math.isfinite(both) or math.isfinite(alone))
+        return self.path == "vmap" and self._together[key]
 
     def _several(self, replaced: Mapping[str, Tensor]) -> list[float]:
         n = len(next(iter(replaced.values())))
