@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     )
     from pindown.estimate import Estimate, Status
     from pindown.network.audit import audit
+    from pindown.network.bitplanes import bitplanes
+    from pindown.network.plane_results import BitPlanes
     from pindown.network.results import Audit
     from pindown.network.subject import Subject
     from pindown.spaces.bitstring import BitString
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit",
+    "BitPlanes",
     "BitString",
     "Box",
     "CheckpointError",
@@ -63,11 +66,13 @@ __all__ = [
     "Weights",
     "__version__",
     "audit",
+    "bitplanes",
     "measure",
 ]
 
 _HOME = {
     "Audit": "pindown.network.results",
+    "BitPlanes": "pindown.network.plane_results",
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
@@ -87,6 +92,7 @@ _HOME = {
     "TwoSided": "pindown.engine.two_sided",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
+    "bitplanes": "pindown.network.bitplanes",
     "measure": "pindown.engine.measure",
 }
 
