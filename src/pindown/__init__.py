@@ -31,8 +31,17 @@ if TYPE_CHECKING:
     from pindown.network.audit import audit
     from pindown.network.bitplanes import bitplanes
     from pindown.network.plane_results import BitPlanes
+    from pindown.network.compare import compare
+    from pindown.network.compare_results import NetworkComparison
+    from pindown.network.concentration import Concentration, concentration
+    from pindown.network.noise_results import NoiseTolerance
+    from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.pruning import pruning
+    from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
     from pindown.network.subject import Subject
+    from pindown.network.water_filling import water_filling
+    from pindown.network.water_results import WaterFilling
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
     from pindown.spaces.gaussian import Gaussian
@@ -49,25 +58,35 @@ __all__ = [
     "BitString",
     "Box",
     "CheckpointError",
+    "Concentration",
     "DataError",
     "Estimate",
     "EstimationError",
     "Gaussian",
     "InputError",
+    "NetworkComparison",
+    "NoiseTolerance",
     "OutputError",
     "PindownError",
     "Product",
     "Profile",
+    "Pruning",
     "Simplex",
     "Status",
     "Subject",
     "Subset",
     "TwoSided",
+    "WaterFilling",
     "Weights",
     "__version__",
     "audit",
     "bitplanes",
+    "compare",
+    "concentration",
     "measure",
+    "noise_tolerance",
+    "pruning",
+    "water_filling",
 ]
 
 _HOME = {
@@ -76,24 +95,34 @@ _HOME = {
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
+    "Concentration": "pindown.network.concentration",
     "DataError": "pindown.errors",
     "Estimate": "pindown.estimate",
     "EstimationError": "pindown.errors",
     "Gaussian": "pindown.spaces.gaussian",
     "InputError": "pindown.errors",
+    "NetworkComparison": "pindown.network.compare_results",
+    "NoiseTolerance": "pindown.network.noise_results",
     "OutputError": "pindown.errors",
     "PindownError": "pindown.errors",
     "Product": "pindown.spaces.product",
     "Profile": "pindown.engine.profile",
+    "Pruning": "pindown.network.pruning_results",
     "Simplex": "pindown.spaces.simplex",
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
+    "WaterFilling": "pindown.network.water_results",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
     "bitplanes": "pindown.network.bitplanes",
+    "compare": "pindown.network.compare",
+    "concentration": "pindown.network.concentration",
     "measure": "pindown.engine.measure",
+    "noise_tolerance": "pindown.network.noise_tolerance",
+    "pruning": "pindown.network.pruning",
+    "water_filling": "pindown.network.water_filling",
 }
 
 

@@ -55,6 +55,7 @@ class Status(StrEnum):
     NOT_CONVERGED = "not converged"
     BEYOND_REACH = "beyond reach"
     UNSUPPORTED = "unsupported"
+    OUT_OF_RANGE = "out of range"
 
     @property
     def message(self) -> str:
@@ -100,6 +101,10 @@ _MESSAGES = {
         "This loss is lower than the runs went, so only a bound is known. Measure again with a lower tolerance."
     ),
     Status.UNSUPPORTED: "This cannot be measured on this input.",
+    Status.OUT_OF_RANGE: (
+        "The loss does not cross the rise that was asked for within the range that was searched: the figure is a bound "
+        "at the end of that range. Another epsilon= moves the crossing."
+    ),
 }
 
 

@@ -84,6 +84,14 @@ class Head(ABC):
             (slope,) = torch.autograd.grad((sums * scale(sums.detach())).sum(), leaf)
         return sums.detach(), slope
 
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The sums example by example, ``(N, B)`` for outputs ``(N, B, …)``; they add up to :meth:`sums`.
+
+        Raises:
+            InputError: for a loss that is no sum over examples.
+        """
+        raise InputError(f"the loss {self.name} example by example", "a loss that is a mean over examples")
+
     @abstractmethod
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         """Whether targets fit the outputs ``(B, …)`` of one network.
@@ -102,6 +110,11 @@ class CrossEntropy(Head):
         logp = functional.log_softmax(outputs, dim=2)
         labels = targets.unsqueeze(0).unsqueeze(2).expand(len(outputs), -1, -1, *targets.shape[1:])
         return -logp.gather(2, labels).flatten(1).sum(1)
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        logp = functional.log_softmax(outputs, dim=2)
+        labels = targets.unsqueeze(0).unsqueeze(2).expand(len(outputs), -1, -1, *targets.shape[1:])
+        return -logp.gather(2, labels).flatten(2).sum(2)
 
     def count(self, targets: Tensor) -> int:
         return targets.numel()
@@ -188,6 +201,9 @@ class SquaredError(Head):
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().flatten(1).sum(1)
 
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).square().reshape(*outputs.shape[:2], -1).sum(2)
+
     def count(self, targets: Tensor) -> int:
         return targets.numel()
 
@@ -226,6 +242,24 @@ class Custom(Head):
         if self.vectorised:
             return torch.func.vmap(lambda o: self._sum(o, targets))(outputs)
         return torch.stack([self._sum(o, targets) for o in outputs])
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.stack([self._each(o, targets) for o in outputs])
+
+    def _each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        value = self.loss(outputs, targets)
+        if value.ndim:
+            return value
+        # A mean over the batch: that of a batch of one is the example's own.
+        own = torch.stack([self.loss(o.unsqueeze(0), t.unsqueeze(0)) for o, t in zip(outputs, targets, strict=True)])
+        if not torch.allclose(own.mean(), value, rtol=1e-3, atol=1e-6, equal_nan=True):
+            raise InputError(
+                f"loss {self.name}, which is {float(value):.6g} on a batch and {float(own.mean()):.6g} on average over "
+                "its examples alone",
+                "a mean over examples",
+                "let it return one value an example",
+            )
+        return own
 
     def _sum(self, outputs: Tensor, targets: Tensor) -> Tensor:
         value = self.loss(outputs, targets)

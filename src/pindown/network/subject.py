@@ -21,7 +21,7 @@ from pindown.rng import torch_generator
 from pindown.spaces.initialisation import preserved_random_state
 from pindown.spaces.network import Prior, Weights
 
-__all__ = ["Solution", "Subject", "as_subjects"]
+__all__ = ["Solution", "Subject", "as_subjects", "solution_of"]
 
 Task = Literal["classification", "regression", "custom"]
 _PROBE_EXAMPLES, _PROBE_POINTS = 16, 8
@@ -235,6 +235,21 @@ class Subject:
         """
         return self._held() if held_out else self._data
 
+    def outputs(self, x: Tensor, inputs: Inputs) -> Tensor:
+        """Outputs ``(N, B, …)`` on inputs ``(B, …)`` at points ``x`` ``(N, D)``, without gradient."""
+        parts = [out for _, out in self._outputs(self._kept(self._head), x, inputs)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the loss has a gradient in the weights."""
+        return self._differentiable
+
+    @property
+    def activation_bytes(self) -> int:
+        """Roughly what one network's value and gradient take in memory on the largest batch."""
+        return self._bytes_each
+
     def with_solutions(self, solutions: Iterable[Mapping[str, Tensor] | nn.Module | Solution]) -> Subject:
         """The same subject with these trained weights in place of its solutions."""
         import copy
@@ -359,6 +374,21 @@ class Subject:
 
     def __repr__(self) -> str:
         return f"Subject({self.name}: {self.architecture}, {self._head.name}, {self.train_size} examples, {self.path})"
+
+
+def solution_of(subject: Subject, which: int | Solution) -> Solution:
+    """One of the subject's solutions by its number, or the one given.
+
+    Raises:
+        InputError: for a number that it does not have, or a solution of another length.
+    """
+    if isinstance(which, Solution):
+        if tuple(which.point.shape) != (subject.space().dim,):
+            raise InputError(f"a solution of shape {tuple(which.point.shape)}", f"({subject.space().dim},)")
+        return which
+    if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(subject.solutions):
+        raise InputError(f"solution {which!r}", f"a Solution, or a number from 0 to {len(subject.solutions) - 1}")
+    return subject.solutions[which]
 
 
 def as_subjects(given: Any) -> list[Subject]:

@@ -165,6 +165,7 @@ _STATUS_WORDS = {
     Status.NOT_CONVERGED: "runs disagree",
     Status.BEYOND_REACH: "rarer than the runs reached",
     Status.UNSUPPORTED: "cannot be measured",
+    Status.OUT_OF_RANGE: "outside the range searched",
 }
 
 

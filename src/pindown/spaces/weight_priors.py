@@ -14,7 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 from pindown.errors import InputError
 from pindown.spaces.initialisation import Initialisation, Normal, Uniform, fans, own_initialisation
 
-__all__ = ["ParameterPrior", "Prior", "chosen_parameters", "parameter_priors"]
+__all__ = ["ParameterPrior", "Prior", "chosen_parameters", "matching_names", "parameter_priors"]
 
 Prior = Normal | Uniform | str
 _NAMED = {"he": lambda i, o: 2.0 / i, "lecun": lambda i, o: 1.0 / i, "glorot": lambda i, o: 2.0 / (i + o)}
@@ -82,6 +82,25 @@ def chosen_parameters(
         if not p.is_floating_point():
             raise InputError(f"parameter {n} of type {p.dtype}", "real floating-point parameters", "exclude it")
     return chosen
+
+
+def matching_names(
+    names: Sequence[str], include: str | Iterable[str] | None, exclude: str | Iterable[str] | None
+) -> list[str]:
+    """Those of ``names`` that the globs leave, in order.
+
+    Raises:
+        InputError: where none is left or a glob matches nothing.
+
+    >>> matching_names(["a.weight", "a.bias"], "*", "*.bias")
+    ['a.weight']
+    """
+    known = dict.fromkeys(names)
+    wanted, unwanted = _patterns(include, known, "include"), _patterns(exclude, known, "exclude")
+    left = [n for n in names if (include is None or _matches(n, wanted)) and not _matches(n, unwanted)]
+    if not left:
+        raise InputError("include and exclude that leave no parameter", f"some of {', '.join(names)}")
+    return left
 
 
 def _patterns(globs: str | Iterable[str] | None, names: Mapping[str, object], what: str) -> Sequence[str]:
