@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pindown.estimate import Estimate, Status
     from pindown.network.audit import audit
     from pindown.network.results import Audit
+    from pindown.network.spectrum import spectrum
+    from pindown.network.spectrum_result import Spectrum
     from pindown.network.subject import Subject
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
@@ -56,6 +58,7 @@ __all__ = [
     "Product",
     "Profile",
     "Simplex",
+    "Spectrum",
     "Status",
     "Subject",
     "Subset",
@@ -64,6 +67,7 @@ __all__ = [
     "__version__",
     "audit",
     "measure",
+    "spectrum",
 ]
 
 _HOME = {
@@ -81,6 +85,7 @@ _HOME = {
     "Product": "pindown.spaces.product",
     "Profile": "pindown.engine.profile",
     "Simplex": "pindown.spaces.simplex",
+    "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
@@ -88,6 +93,7 @@ _HOME = {
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
     "measure": "pindown.engine.measure",
+    "spectrum": "pindown.network.spectrum",
 }
 
 

@@ -18,7 +18,7 @@ from pindown.network.data import Batches, Inputs
 from pindown.network.heads import Head
 from pindown.spaces.network import Weights
 
-__all__ = ["FORWARD_ERRORS", "Forward", "GenericNetwork", "activation_bytes", "evaluation_copy"]
+__all__ = ["FORWARD_ERRORS", "Forward", "GenericNetwork", "activation_bytes", "evaluation_copy", "plain_attention"]
 
 # What torch and user modules raise where an operation, a shape or a type does not fit.
 FORWARD_ERRORS = (
@@ -124,7 +124,7 @@ class Forward:
         """Outputs ``(N, B, …)`` at ``x`` ``(N, D)``, differentiable in ``x``."""
         with self._lock:
             if self.path == "vmap":
-                with _plain_attention():
+                with plain_attention():
                     return torch.func.vmap(lambda w: self.one(w, inputs))(self.space.unflatten(x))
             return torch.stack([self.one(self.space.unflatten(row), inputs) for row in x])
 
@@ -182,7 +182,7 @@ class Forward:
 
 
 @contextlib.contextmanager
-def _plain_attention() -> Generator[None]:
+def plain_attention() -> Generator[None]:
     """Keep attention to operations that vmap knows: its fused kernels have no batching rule."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

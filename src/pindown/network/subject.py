@@ -217,6 +217,24 @@ class Subject:
         """Memory that the data take."""
         return self._data.bytes + (self._held_out.bytes if self._held_out else 0)
 
+    @property
+    def head(self) -> Head:
+        """The loss as a sum over examples of the outputs of many networks."""
+        return self._head
+
+    @property
+    def forward(self) -> Forward:
+        """The module on its data, at given weights."""
+        return self._forward
+
+    def batches(self, *, held_out: bool = False) -> Batches:
+        """The training data, or the held-out data, as they were read.
+
+        Raises:
+            DataError: where held-out data are asked for and there are none.
+        """
+        return self._held() if held_out else self._data
+
     def with_solutions(self, solutions: Iterable[Mapping[str, Tensor] | nn.Module | Solution]) -> Subject:
         """The same subject with these trained weights in place of its solutions."""
         import copy
