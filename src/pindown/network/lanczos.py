@@ -24,7 +24,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-__all__ = ["Quadrature", "TopPairs", "quadratures", "top_pairs"]
+__all__ = ["Quadrature", "TopPairs", "quadratures", "ritz_pairs", "top_pairs"]
 
 Array = NDArray[np.float64]
 Product = Callable[[Tensor], Tensor]
@@ -59,8 +59,18 @@ def quadratures(product: Product, start: Tensor, steps: int) -> list[Quadrature]
 
     A start vector whose Krylov space is exhausted before ``steps`` ends there; its rule is then exact.
     """
+    steps = min(steps, start.shape[1])
+    alpha, beta, _, length, ended = _tridiagonal(product, start, steps)
+    return [
+        _rule(alpha[i, :end], beta[i, :end], float(length[i]) ** 2, bool(end < steps)) for i, end in enumerate(ended)
+    ]
+
+
+def _tridiagonal(
+    product: Product, start: Tensor, steps: int
+) -> tuple[Array, Array, Tensor, Tensor, NDArray[np.int64]]:
+    """Diagonals and off-diagonals ``(b, steps)``, basis ``(steps, b, D)``, lengths, and where each start ended."""
     count, dim = start.shape
-    steps = min(steps, dim)
     length = torch.linalg.vector_norm(start.double(), dim=1).to(start.dtype)
     v = start / length.clamp_min(torch.finfo(start.dtype).tiny).unsqueeze(1)
     basis = start.new_zeros((steps, count, dim))
@@ -87,8 +97,7 @@ def quadratures(product: Product, start: Tensor, steps: int) -> list[Quadrature]
         v = torch.where(alive, w / b.clamp_min(torch.finfo(w.dtype).tiny).unsqueeze(1), 0.0)
         if not bool(alive.any()):
             break
-    squared = length.double().cpu().numpy() ** 2
-    return [_rule(alpha[i, : ended[i]], beta[i, : ended[i]], squared[i], ended[i] < steps) for i in range(count)]
+    return alpha, beta, basis, length, ended
 
 
 def _rule(alpha: Array, beta: Array, squared: float, exhausted: bool) -> Quadrature:
@@ -104,6 +113,19 @@ def _rule(alpha: Array, beta: Array, squared: float, exhausted: bool) -> Quadrat
 def _gauss(alpha: Array, beta: Array, squared: float) -> tuple[Array, Array]:
     nodes, vectors = eigh_tridiagonal(alpha, beta[: alpha.size - 1])
     return nodes, squared * vectors[0] ** 2
+
+
+def ritz_pairs(product: Product, start: Tensor, steps: int) -> tuple[Array, Tensor]:
+    """Eigenvalues, increasing, and orthonormal eigenvectors as rows of the matrix on the Krylov space of ``start``.
+
+    The outermost are close to the matrix's own; those inside stand for the rest as well as ``steps`` directions can
+    (Halko, Martinsson and Tropp 2011, Finding structure with randomness, section 3.3).
+    """
+    alpha, beta, basis, _, ended = _tridiagonal(product, start.unsqueeze(0), min(steps, start.numel()))
+    size = int(ended[0])
+    values, vectors = eigh_tridiagonal(alpha[0, :size], beta[0, : size - 1])
+    mixed = torch.as_tensor(np.ascontiguousarray(vectors.T)).to(start) @ basis[:size, 0]
+    return values, mixed
 
 
 @dataclass(frozen=True, eq=False)
