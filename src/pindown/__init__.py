@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     )
     from pindown.estimate import Estimate, Status
     from pindown.network.audit import audit
+    from pindown.network.basin import basin
+    from pindown.network.basin_result import Basin
     from pindown.network.results import Audit
     from pindown.network.spectrum import spectrum
     from pindown.network.spectrum_result import Spectrum
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit",
+    "Basin",
     "BitString",
     "Box",
     "CheckpointError",
@@ -66,12 +69,14 @@ __all__ = [
     "Weights",
     "__version__",
     "audit",
+    "basin",
     "measure",
     "spectrum",
 ]
 
 _HOME = {
     "Audit": "pindown.network.results",
+    "Basin": "pindown.network.basin_result",
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
@@ -92,6 +97,7 @@ _HOME = {
     "TwoSided": "pindown.engine.two_sided",
     "Weights": "pindown.spaces.network",
     "audit": "pindown.network.audit",
+    "basin": "pindown.network.basin",
     "measure": "pindown.engine.measure",
     "spectrum": "pindown.network.spectrum",
 }

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from pindown.engine.checkpoint import Checkpoint
 from pindown.engine.moves import StepSizes
 from pindown.engine.objective import Objective
 from pindown.engine.reweight import weigh
+from pindown.errors import InputError
 from pindown.estimate import Status
 from pindown.network.local_gaussian import LocalGaussian
 from pindown.network.tether import Stages, Walkers, swap, trajectories
@@ -45,6 +46,7 @@ Array = NDArray[np.float64]
 _MOST_SPREAD = 2.0  # standard deviation of β(L − Q), in nats, at which the quadratic model still holds
 _MOST_STAGES = 3000
 _FIRST_STEP = 0.3
+_MOST_DIRECTIONS = 256  # beyond, products with them cost more than the loss
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class BridgeSettings:
     """Sizes of a run.
 
     Attributes:
-        particles: chains on the way along the path.
-        chains: chains at each stage of the exchange.
+        particles: chains on the way along the path; by default 128 in few dimensions, 24 in many.
+        chains: chains at each stage of the exchange; by default 32 in few dimensions, 2 in many.
         moves: trajectories a stage takes on the way.
         spacing: distance of neighbouring stages, in standard deviations of the logarithm of their ratio.
         burn_in: sweeps in which step sizes adapt.
@@ -62,14 +64,29 @@ class BridgeSettings:
         leaps: most leapfrog steps of a trajectory.
     """
 
-    particles: int = 32
-    chains: int = 4
-    moves: int = 3
-    spacing: float = 1.2
-    burn_in: int = 24
+    particles: int | None = None
+    chains: int | None = None
+    moves: int = 4
+    spacing: float = 1.0
+    burn_in: int = 36
     sweeps: int = 64
     doublings: int = 2
     leaps: int = 12
+
+    def __post_init__(self) -> None:
+        least = {"particles": 8, "chains": 1, "moves": 1, "burn_in": 9, "sweeps": 12, "doublings": 0, "leaps": 2}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise InputError(f"settings.{name} = {value}", f"{low} or more")
+
+    def resolved(self, dim: int) -> BridgeSettings:
+        """The settings with the sizes that depend on the dimension filled in."""
+        return replace(
+            self,
+            particles=self.particles or max(24, min(128, 2**15 // dim)),
+            chains=self.chains or max(2, min(32, 2**12 // dim)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +148,11 @@ class _Bridge:
     starts: list[Tensor] = field(default_factory=list[Tensor])
     steps: list[float] = field(default_factory=list[float])
 
+    @property
+    def particles(self) -> int:
+        """Chains on the way along the path."""
+        return self.settings.particles or 32
+
     def descend(self) -> None:
         """Lay the path: one stage after another, each as far from the last as the spacing allows."""
         local, settings = self.local, self.settings
@@ -153,7 +175,7 @@ class _Bridge:
         """The weakest tether under which the model describes the loss, and chains drawn there."""
         tether = 0.0
         while True:
-            x = self.local.at([tether] * self.settings.particles, [beta] * self.settings.particles).draw(self.rng)
+            x = self.local.at([tether] * self.particles, [beta] * self.particles).draw(self.rng)
             cloud = Walkers.at(self.objective, self.local, x.unsqueeze(0))
             gap = beta * (cloud.stats[0, :, 2] - cloud.stats[0, :, 1])
             if bool(torch.isfinite(gap).all()) and float(gap.std()) <= _MOST_SPREAD:
@@ -201,7 +223,7 @@ class _Bridge:
             sizes.round = 1  # the target moves on with every stage, so the adaptation stays quick
         self.step = float(sizes.step[0])
         self.steps.append(self.step)
-        self.starts.append(self.cloud.x[0, : self.settings.chains].clone())
+        self.starts.append(self.cloud.x[0, torch.arange(self.settings.chains or 4) % self.particles].clone())
 
     def _sizes(self, steps: list[float]) -> StepSizes:
         device = self.local.centre.device
@@ -231,7 +253,7 @@ class _Bridge:
         rates = trajectories(self.objective, self.local, self.stages[1:], inner, self.sizes_inner, self.rng)
         if self.done < self.settings.burn_in:
             self.sizes_inner.adapt(rates)
-            if self.done == self.settings.burn_in // 2:
+            if self.done == 2 * (self.settings.burn_in // 3) + 1:
                 self.sizes_inner.gather()
         first = self.stages[:1].rows(n)
         fresh = Walkers.at(
@@ -243,12 +265,44 @@ class _Bridge:
             rate = swap(self.stages, self.walkers, parity, self.rng)
             self.swaps[parity::2] += 0.1 * (rate - self.swaps[parity::2])
         self.done += 1
-        if self.done == self.settings.burn_in:
+        third = self.settings.burn_in // 3
+        if self.done > self.settings.burn_in:
+            self.rates += (rates - self.rates) / (self.done - self.settings.burn_in)
+        self.recorded.append(self.walkers.stats.clone())
+        if self.done in (third, 2 * third):
+            self.refine()
+        elif self.done == self.settings.burn_in:
             self.sizes_inner.settle()
             self.recorded.clear()
-        elif self.done > self.settings.burn_in:
-            self.rates += (rates - self.rates) / (self.done - self.settings.burn_in)
-            self.recorded.append(self.walkers.stats.clone())
+
+    def refine(self) -> None:
+        """Put more stages where neighbours lie further apart than the spacing.
+
+        For neighbours with energy difference u the square of their distance is E_k[u] − E_{k+1}[u], the sum of both
+        divergences. What was placed by a few chains on the way is corrected by what many have seen since.
+        """
+        s = torch.stack(self.recorded)
+        c = self.stages.coefficients
+        step = c[1:] - c[:-1]
+        means = s.mean((0, 2))
+        squared = (step * (means[:-1] - means[1:])).sum(1).nan_to_num(0.0).clamp(0.0, 1e4)
+        more = (squared.sqrt() / (1.25 * self.settings.spacing)).ceil().long().clamp_min(1) - 1
+        path, source = [self.path[0]], [0]
+        for k, extra in enumerate(more.tolist()):
+            for i in range(1, extra + 1):
+                path.append(_between(self.path[k], self.path[k + 1], i / (extra + 1)))
+                source.append(k if 2 * i <= extra + 1 and k else k + 1)
+            path.append(self.path[k + 1])
+            source.append(k + 1)
+        pick = torch.tensor(source, device=c.device)
+        sizes = self.sizes_inner
+        self.path = path
+        self.stages = Stages.of(path, c.device)
+        self.walkers = Walkers(*(t[pick].clone() for t in self.walkers.tensors()))
+        self.sizes = StepSizes(sizes.step[pick[1:] - 1], sizes.scale[pick[1:] - 1], sizes.most_leaps, sizes.round)
+        self.rates = torch.ones(len(path) - 1, dtype=torch.float64, device=c.device)
+        self.swaps = torch.full_like(self.rates, 0.5)
+        self.recorded.clear()
 
     @property
     def sizes_inner(self) -> StepSizes:
@@ -363,6 +417,8 @@ def run_bridge(
     kept = file.load() if file is not None else None
     if kept is not None and "run" in kept:
         return Run.from_dict(kept["run"])
+    settings = settings.resolved(local.dim)
+    local = local.strongest(_MOST_DIRECTIONS)
     rng = torch_generator(seed, 0xB1D6, device=local.centre.device)
     bridge = _Bridge(objective, local, cutoffs, settings, rng, budget, report)
     status = Status.REACHED
@@ -398,14 +454,17 @@ def bennett(forward: Array, backward: Array) -> float:
     return float(brentq(excess, low, high, xtol=1e-10))
 
 
+def _between(a: tuple[float, float, float], b: tuple[float, float, float], t: float) -> tuple[float, float, float]:
+    """The stage a share ``t`` of the way from ``a`` to ``b``, as the path was laid."""
+    if a[2] != b[2]:
+        return a[0], a[1], a[2] + t * (b[2] - a[2])
+    tether = math.exp((1.0 - t) * math.log1p(a[0]) + t * math.log1p(b[0])) - 1.0
+    return tether, a[1] ** (1.0 - t) * b[1] ** t, a[2]
+
+
 def _systematic(weight: Tensor, rng: torch.Generator) -> Tensor:
     """Indices drawn by systematic resampling (Kitagawa 1996)."""
     n = len(weight)
     edges = weight.double().cumsum(0) / weight.double().sum()
     at = (torch.arange(n, device=weight.device) + torch.rand(1, generator=rng, device=weight.device)).double() / n
     return torch.searchsorted(edges, at).clamp_max(n - 1)
-
-
-def settings_dict(settings: BridgeSettings) -> dict[str, Any]:
-    """The settings as plain values."""
-    return asdict(settings)

@@ -17,7 +17,7 @@ products with ``U``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,13 @@ class LocalGaussian:
     def dim(self) -> int:
         """D."""
         return len(self.centre)
+
+    def strongest(self, most: int) -> LocalGaussian:
+        """The model on its ``most`` directions of largest curvature."""
+        if len(self.curvature) <= most:
+            return self
+        pick = self.curvature.argsort(descending=True)[:most]
+        return replace(self, directions=self.directions[pick], curvature=self.curvature[pick], slope=self.slope[pick])
 
     def at(self, tether: Any, beta: Any) -> Metric:
         """The Gaussian at each of the given γ and β, numbers or ``(N,)`` tensors."""
