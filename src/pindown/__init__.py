@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from pindown.network.noise_tolerance import noise_tolerance
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
+    from pindown.network.basin import basin
+    from pindown.network.basin_result import Basin
     from pindown.network.results import Audit
+    from pindown.network.spectrum import spectrum
+    from pindown.network.spectrum_result import Spectrum
     from pindown.network.subject import Subject
     from pindown.network.water_filling import water_filling
     from pindown.network.water_results import WaterFilling
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "BitPlanes",
+    "Basin",
     "BitString",
     "Box",
     "CheckpointError",
@@ -72,6 +77,7 @@ __all__ = [
     "Profile",
     "Pruning",
     "Simplex",
+    "Spectrum",
     "Status",
     "Subject",
     "Subset",
@@ -87,11 +93,15 @@ __all__ = [
     "noise_tolerance",
     "pruning",
     "water_filling",
+    "basin",
+    "measure",
+    "spectrum",
 ]
 
 _HOME = {
     "Audit": "pindown.network.results",
     "BitPlanes": "pindown.network.plane_results",
+    "Basin": "pindown.network.basin_result",
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
@@ -109,6 +119,7 @@ _HOME = {
     "Profile": "pindown.engine.profile",
     "Pruning": "pindown.network.pruning_results",
     "Simplex": "pindown.spaces.simplex",
+    "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
@@ -123,6 +134,9 @@ _HOME = {
     "noise_tolerance": "pindown.network.noise_tolerance",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
+    "basin": "pindown.network.basin",
+    "measure": "pindown.engine.measure",
+    "spectrum": "pindown.network.spectrum",
 }
 
 
