@@ -29,7 +29,6 @@ from pindown.network.minibatches import Minibatches
 __all__ = ["Hamiltonian", "Langevin", "Sampler", "Sweep"]
 
 _FASTEST = 1.2
-_MOST_LEAPS = 128
 _CORRELATED = 0.8
 _SUBSTEPS = 10
 _SMALL = 1e-6
@@ -64,8 +63,9 @@ class Sampler(ABC):
     rejects: bool
 
     def __init__(
-        self, posterior: LocalPosterior, beta: Tensor, *, smaller: float, preconditioned: bool, tested: int | None
-    ) -> None:
+        self, posterior: LocalPosterior, beta: Tensor, *, smaller: float, preconditioned: bool, tested: int | None,
+        most_leaps: int = 1,
+    ) -> None:  # fmt: skip
         self.posterior, self.beta, self.preconditioned = posterior, beta, preconditioned
         stages, device = len(beta), posterior.device
         self.factor = torch.ones(stages, dtype=torch.float64, device=device)
@@ -75,7 +75,7 @@ class Sampler(ABC):
             self.factor[2 * tested + 1] = smaller
         start = 0.1 * self.factor
         scale = torch.ones(stages, posterior.local.dim, dtype=posterior.dtype, device=device)
-        self.steps = StepSizes(start, scale, _MOST_LEAPS)
+        self.steps = StepSizes(start, scale, most_leaps)
         self.stretch = torch.ones(stages, dtype=torch.float64, device=device)
         self._squares = torch.zeros_like(scale)
         self._seen = 0
@@ -83,6 +83,11 @@ class Sampler(ABC):
     @abstractmethod
     def sweep(self, chains: Chains, beta: Tensor, rng: torch.Generator) -> Sweep:
         """Move every chain, in place, at the inverse temperatures ``beta`` ``(S,)``."""
+
+    @property
+    def leaps(self) -> list[int]:
+        """Gradients that each stage takes a recorded move."""
+        return [_SUBSTEPS] * len(self.beta)
 
     @property
     @abstractmethod
@@ -147,8 +152,10 @@ class Hamiltonian(Sampler):
 
     aim, rejects = 0.8, True
 
-    def __init__(self, posterior: LocalPosterior, beta: Tensor, *, tested: int) -> None:
-        super().__init__(posterior, beta, smaller=0.5, preconditioned=True, tested=tested)
+    def __init__(self, posterior: LocalPosterior, beta: Tensor, *, tested: int, most_leaps: int = 128) -> None:
+        super().__init__(
+            posterior, beta, smaller=0.5, preconditioned=True, tested=tested, most_leaps=most_leaps
+        )
         self._plain, self._base = _Plain(), self.steps.scale
 
     def _set_scale(self, scale: Tensor) -> None:
@@ -164,13 +171,18 @@ class Hamiltonian(Sampler):
         """Double the trajectories of pairs of stages whose chains move too little in one."""
         pair = torch.maximum(correlation[0::2], correlation[1::2])
         leaps = torch.maximum(self.steps.leaps[0::2], self.steps.leaps[1::2])
-        longer = ((pair > _CORRELATED) & (leaps < _MOST_LEAPS)).repeat_interleave(2)
+        longer = ((pair > _CORRELATED) & (leaps < self.steps.most_leaps)).repeat_interleave(2)
         if not bool(longer.any()):
             return
         more = torch.where(longer, 2.0, 1.0)
         self.stretch = self.stretch * more
         self._set_scale(self._base)
         self.steps.step = self.steps.step / more
+
+    @property
+    def leaps(self) -> list[int]:
+        """Leapfrog steps of each stage's trajectories."""
+        return self.steps.leaps.tolist()
 
     @property
     def step_size(self) -> list[float]:
