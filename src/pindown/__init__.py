@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     )
     from pindown.estimate import Estimate, Status
     from pindown.network.audit import audit
+    from pindown.network.basin import basin
+    from pindown.network.basin_result import Basin
     from pindown.network.bitplanes import bitplanes
-    from pindown.network.plane_results import BitPlanes
     from pindown.network.compare import compare
     from pindown.network.compare_results import NetworkComparison
     from pindown.network.concentration import Concentration, concentration
     from pindown.network.noise_results import NoiseTolerance
     from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.plane_results import BitPlanes
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
-    from pindown.network.basin import basin
-    from pindown.network.basin_result import Basin
     from pindown.network.results import Audit
     from pindown.network.spectrum import spectrum
     from pindown.network.spectrum_result import Spectrum
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit",
-    "BitPlanes",
     "Basin",
+    "BitPlanes",
     "BitString",
     "Box",
     "CheckpointError",
@@ -86,16 +86,15 @@ __all__ = [
     "Weights",
     "__version__",
     "audit",
+    "basin",
     "bitplanes",
     "compare",
     "concentration",
     "measure",
     "noise_tolerance",
     "pruning",
-    "water_filling",
-    "basin",
-    "measure",
     "spectrum",
+    "water_filling",
 ]
 
 _HOME = {
@@ -135,7 +134,6 @@ _HOME = {
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
     "basin": "pindown.network.basin",
-    "measure": "pindown.engine.measure",
     "spectrum": "pindown.network.spectrum",
 }
 

@@ -132,7 +132,7 @@ class Forward:
         """Outputs ``(N, B, …)`` of networks ``x`` ``(N, D)``, each on inputs of its own: ``(N, B, …)``."""
         with self._lock:
             if self.path == "vmap":
-                with _plain_attention():
+                with plain_attention():
                     return torch.func.vmap(self.one)(self.space.unflatten(x), inputs)
             rows = [tuple(t[i] for t in inputs) if isinstance(inputs, tuple) else inputs[i] for i in range(len(x))]
             return torch.stack([self.one(self.space.unflatten(w), own) for w, own in zip(x, rows, strict=True)])

@@ -196,16 +196,6 @@ class Subject:
         return self._data
 
     @property
-    def head(self) -> Head:
-        """The loss of outputs and targets."""
-        return self._head
-
-    @property
-    def forward(self) -> Forward:
-        """The model's outputs at many weight vectors."""
-        return self._forward
-
-    @property
     def labels(self) -> int:
         """Number of training labels, or of training examples where there are no classes."""
         return self._data.targets.numel() if self.classes is not None else self._data.size
