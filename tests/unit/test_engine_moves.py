@@ -55,7 +55,7 @@ def test_a_trajectory_along_a_basis_conserves_energy_as_well_as_one_along_the_co
         g = torch.Generator().manual_seed(1)
         start = torch.randn(1, 400, 3, generator=g, dtype=torch.float64) * 0.03
         chains = Chains.at(objective, start @ rotate.T)
-        sizes = StepSizes(STEP.clone(), (1.0 + 50.0 * scales).rsqrt().unsqueeze(0), 4, rotate.unsqueeze(0))
+        sizes = StepSizes(STEP.clone(), (1.0 + 50.0 * scales).rsqrt().unsqueeze(0), 4, basis=rotate.unsqueeze(0))
         velocities = torch.Generator().manual_seed(2)
         return float(hamiltonian(objective, warp, torch.tensor([40.0]).double(), chains, sizes, velocities))
 

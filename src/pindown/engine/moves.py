@@ -67,17 +67,17 @@ class StepSizes:
         step: ``(K,)``, float64; ε above.
         scale: ``(K, D)``; s above, at most 1.
         most_leaps: most leapfrog steps of a trajectory.
-        basis: orthonormal columns ``(K, D, D)`` along which the scales are, or None for the coordinates themselves.
         round: how many adaptations were made.
         total: sum of the logarithms of the steps since :meth:`gather`, and over how many adaptations.
+        basis: orthonormal columns ``(K, D, D)`` along which the scales are, or None for the coordinates themselves.
     """
 
     step: Tensor
     scale: Tensor
     most_leaps: int
-    basis: Tensor | None = None
     round: int = 0
     total: tuple[Tensor, int] | None = None
+    basis: Tensor | None = None
 
     @property
     def leaps(self) -> Tensor:
@@ -105,10 +105,7 @@ class StepSizes:
 
     @classmethod
     def from_forces(cls, step: Tensor, squares: list[Tensor], most_leaps: int, round: int) -> StepSizes:
-        r"""Scales ``1/√(1 + E[(∂φ)²])`` from mean squared forces, one tensor a stage.
-
-        For a Gaussian target the mean squared force along a coordinate is its curvature up to the prior's
-        share, so this is the conditional width of the coordinate.
+        """Scales from mean squared forces, one tensor a stage.
 
         Args:
             step: ``(K,)``.
@@ -118,15 +115,24 @@ class StepSizes:
             round: as in the class.
         """
         if all(s.ndim == 1 for s in squares):
-            return cls(step, (1.0 + torch.stack(squares)).rsqrt(), most_leaps, round=round)
+            return cls(step, cls.scale_from(torch.stack(squares)), most_leaps, round)
         products = torch.stack([s if s.ndim == 2 else torch.diag(s) for s in squares])
         values, basis = _axes(products)
-        return cls(step, (1.0 + values).rsqrt(), most_leaps, basis, round)
+        return cls(step, cls.scale_from(values), most_leaps, round, basis=basis)
+
+    @staticmethod
+    def scale_from(squares: Tensor) -> Tensor:
+        r"""Scales ``1/√(1 + E[(∂φ)²])`` from mean squared forces.
+
+        For a Gaussian target the mean squared force along a coordinate is its curvature up to the prior's
+        share, so this is the conditional width of the coordinate.
+        """
+        return (1.0 + squares).rsqrt()
 
     def of(self, stages: slice) -> StepSizes:
         """The step sizes of some stages, to be adapted anew."""
         basis = None if self.basis is None else self.basis[stages]
-        return StepSizes(self.step[stages], self.scale[stages], self.most_leaps, basis)
+        return StepSizes(self.step[stages], self.scale[stages], self.most_leaps, basis=basis)
 
 
 def along(x: Tensor, basis: Tensor | None) -> Tensor:

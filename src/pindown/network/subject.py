@@ -263,6 +263,15 @@ class Subject:
         twin.solutions = tuple(twin._solution(s, i) for i, s in enumerate(solutions))
         return twin
 
+    def at(self, solution: int | Solution) -> Subject:
+        """The same subject with one of its solutions as the weights given, and no other."""
+        found = solution_of(self, solution)
+        twin = self.with_model(self.module)
+        with torch.no_grad():
+            for name, value in self._space.unflatten(found.point).items():
+                twin.module.get_parameter(name).copy_(value)
+        return twin.with_solutions([found])
+
     def with_model(self, model: nn.Module) -> Subject:
         """The same subject around another copy of its model, such as one with trained weights."""
         other = Subject(model, **self._rebuild)
