@@ -28,7 +28,11 @@ if TYPE_CHECKING:
         PindownError,
     )
     from pindown.estimate import Estimate, Status
+    from pindown.network.aoyagi import aoyagi
     from pindown.network.audit import audit
+    from pindown.network.learning_coefficient import learning_coefficient
+    from pindown.network.learning_coefficient_result import LearningCoefficient
+    from pindown.network.over_training import LearningCurve, learning_coefficient_over_training
     from pindown.network.results import Audit
     from pindown.network.subject import Subject
     from pindown.spaces.bitstring import BitString
@@ -51,6 +55,8 @@ __all__ = [
     "EstimationError",
     "Gaussian",
     "InputError",
+    "LearningCoefficient",
+    "LearningCurve",
     "OutputError",
     "PindownError",
     "Product",
@@ -62,7 +68,10 @@ __all__ = [
     "TwoSided",
     "Weights",
     "__version__",
+    "aoyagi",
     "audit",
+    "learning_coefficient",
+    "learning_coefficient_over_training",
     "measure",
 ]
 
@@ -76,6 +85,8 @@ _HOME = {
     "EstimationError": "pindown.errors",
     "Gaussian": "pindown.spaces.gaussian",
     "InputError": "pindown.errors",
+    "LearningCoefficient": "pindown.network.learning_coefficient_result",
+    "LearningCurve": "pindown.network.over_training",
     "OutputError": "pindown.errors",
     "PindownError": "pindown.errors",
     "Product": "pindown.spaces.product",
@@ -86,7 +97,10 @@ _HOME = {
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
     "Weights": "pindown.spaces.network",
+    "aoyagi": "pindown.network.aoyagi",
     "audit": "pindown.network.audit",
+    "learning_coefficient": "pindown.network.learning_coefficient",
+    "learning_coefficient_over_training": "pindown.network.over_training",
     "measure": "pindown.engine.measure",
 }
 
