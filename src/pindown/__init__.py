@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PindownError,
     )
     from pindown.estimate import Estimate, Status
+    from pindown.network.aoyagi import aoyagi
     from pindown.network.audit import audit
     from pindown.network.basin import basin
     from pindown.network.basin_result import Basin
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
     from pindown.network.compare import compare
     from pindown.network.compare_results import NetworkComparison
     from pindown.network.concentration import Concentration, concentration
+    from pindown.network.learning_coefficient import learning_coefficient
+    from pindown.network.learning_coefficient_result import LearningCoefficient
     from pindown.network.noise_results import NoiseTolerance
     from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.over_training import LearningCurve, learning_coefficient_over_training
     from pindown.network.plane_results import BitPlanes
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
@@ -69,6 +73,8 @@ __all__ = [
     "EstimationError",
     "Gaussian",
     "InputError",
+    "LearningCoefficient",
+    "LearningCurve",
     "NetworkComparison",
     "NoiseTolerance",
     "OutputError",
@@ -85,11 +91,14 @@ __all__ = [
     "WaterFilling",
     "Weights",
     "__version__",
+    "aoyagi",
     "audit",
     "basin",
     "bitplanes",
     "compare",
     "concentration",
+    "learning_coefficient",
+    "learning_coefficient_over_training",
     "measure",
     "noise_tolerance",
     "pruning",
@@ -112,6 +121,8 @@ _HOME = {
     "InputError": "pindown.errors",
     "NetworkComparison": "pindown.network.compare_results",
     "NoiseTolerance": "pindown.network.noise_results",
+    "LearningCoefficient": "pindown.network.learning_coefficient_result",
+    "LearningCurve": "pindown.network.over_training",
     "OutputError": "pindown.errors",
     "PindownError": "pindown.errors",
     "Product": "pindown.spaces.product",
@@ -125,10 +136,13 @@ _HOME = {
     "TwoSided": "pindown.engine.two_sided",
     "WaterFilling": "pindown.network.water_results",
     "Weights": "pindown.spaces.network",
+    "aoyagi": "pindown.network.aoyagi",
     "audit": "pindown.network.audit",
     "bitplanes": "pindown.network.bitplanes",
     "compare": "pindown.network.compare",
     "concentration": "pindown.network.concentration",
+    "learning_coefficient": "pindown.network.learning_coefficient",
+    "learning_coefficient_over_training": "pindown.network.over_training",
     "measure": "pindown.engine.measure",
     "noise_tolerance": "pindown.network.noise_tolerance",
     "pruning": "pindown.network.pruning",

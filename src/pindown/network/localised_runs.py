@@ -28,7 +28,7 @@ _EVALUATIONS = (30_000, 2_000_000)
 _FULL_BATCH = 1e9  # operations of one gradient on all data, above which minibatches are used
 _MOST_LEAPS, _LEAST_LEAPS = 128, 8
 _WARM, _WARM_SHORT, _WARM_STEPS = 100, 60, 150
-_ROUNDS = 6
+_ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
 _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.65
@@ -144,7 +144,8 @@ def measure_points(
     posterior = run.sampler.posterior
     points = _read(run, plan, gamma) if run.sweeps else []
     while not points or not _enough(points, plan):
-        if points and (posterior.evaluations >= plan.budget or run.sweeps >= plan.warm * 2**_ROUNDS):
+        rounds = _ROUNDS if plan.method == "hamiltonian" else _ROUNDS_STEPS
+        if points and (posterior.evaluations >= plan.budget or run.sweeps >= plan.warm * 2**rounds):
             break
         done = run.sweeps
 
@@ -173,6 +174,8 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     """
     spent = 0
     short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
+    if plan.batch_size is None:
+        short = replace(short, method="hamiltonian")  # it forgets where it began the soonest
     if plan.method == "engine" or len(plan.nbeta) < 2:
         return _GAMMAS[0], "γ = 1, a standard normal around the weights", 0
     for gamma in _GAMMAS:

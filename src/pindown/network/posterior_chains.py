@@ -106,7 +106,7 @@ class Sampler(ABC):
         if steps.total is not None:
             steps.total = steps.total[0] + steps.step.log(), steps.total[1] + 1
         if self.preconditioned:
-            force = (beta.view(-1, 1, 1).to(chains.gradient.dtype) * chains.gradient).square().mean(1)
+            force = (beta.view(-1, 1, 1).to(chains.gradient.dtype) * chains.gradient).square().mean(1).nan_to_num()
             self._squares += force[0::2].add(force[1::2]).mul_(0.5).repeat_interleave(2, 0)
             self._seen += 1
 

@@ -72,6 +72,7 @@ class ChainRun:
         for i in range(self.warm):
             now = low * (beta / low) ** min(1.0, 1.25 * (i + 1) / self.warm)
             sampler.adapt(sampler.sweep(chains, now, self.rng), chains, now)
+            self._bring_back(chains)
             if (i + 1) % max(1, self.warm // 5) == 0:
                 sampler.rescale()
             report(0.5 * (i + 1) / self.warm)
@@ -83,6 +84,7 @@ class ChainRun:
             if i == (3 * self.warm) // 4:
                 sampler.steps.gather()
             sampler.adapt(sampler.sweep(chains, beta, self.rng), chains, beta)
+            self._bring_back(chains)
             window.append(torch.stack([chains.z.square().sum(-1, dtype=torch.float64), chains.loss]))
             if (i + 1) % max(8, self.warm // 10) == 0 and i + 1 <= (3 * self.warm) // 4:
                 sampler.lengthen(_correlation(torch.stack(window)))
@@ -90,6 +92,15 @@ class ChainRun:
             report(0.5 + 0.5 * (i + 1) / self.warm)
         sampler.steps.settle()
         self.chains = chains
+
+    @staticmethod
+    def _bring_back(chains: Chains) -> None:
+        """Set chains that a first step size made diverge to the trained weights; nothing is recorded yet."""
+        lost = ~(torch.isfinite(chains.loss) & torch.isfinite(chains.z).all(-1))
+        if bool(lost.any()):
+            chains.z = chains.z.masked_fill(lost.unsqueeze(-1), 0.0)
+            chains.gradient = chains.gradient.masked_fill(lost.unsqueeze(-1), 0.0)
+            chains.loss = chains.loss.masked_fill(lost, 0.0)
 
     def record(self, sweeps: int, report: Callable[[float], None]) -> None:
         """Go on for ``sweeps`` sweeps and keep what they give."""

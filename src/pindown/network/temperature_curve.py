@@ -34,6 +34,7 @@ _CONSTANT = 3.0  # the largest b
 _GRID = 40
 _SHIFTS = 21
 _MOST_SHIFT = 0.5
+_POWERS = (1.0, 0.5, 0.25, 0.125)
 _MOST_BEND = 0.3
 
 
@@ -103,8 +104,9 @@ def fit_curve(
     scale = max(float(y.max()), 1e-12)
     shifts = np.linspace(0.0, _MOST_SHIFT, _SHIFTS) * scale if shifted else np.zeros(1)
     forms: list[tuple[int, Array, Array]] = [(1, np.ones((1, len(x))), np.zeros((1, len(x))))]
-    tau = np.geomspace(1e-3, _MOST_BEND, _GRID) * x[0]
-    forms.append((1, 1.0 / (1.0 + tau[:, None] / x), np.zeros((_GRID, len(x)))))
+    share = np.linspace(0.0, _MOST_BEND, _GRID)[1:, None]
+    for power in _POWERS:
+        forms.append((1, 1.0 - share * (x / x[0]) ** -power, np.zeros((len(share), len(x)))))
     first = np.linspace(_FIRST, math.log(x[0]) + _CONSTANT, _GRID)[:, None]
     for m in _MULTIPLICITIES:
         forms.append((m, np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
