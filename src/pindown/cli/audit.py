@@ -50,6 +50,20 @@ def audit(
         int | None, typer.Option(min=1, help="Most loss evaluations of each measurement.", show_default="none")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    in_depth: Annotated[
+        bool, typer.Option(help="Whether to ask the best network where its bits sit, its spectrum and the like.")
+    ] = True,
+    epsilon: Annotated[
+        float, typer.Option(min=0.0, help="Rise of the mean loss that counts as harmless where that is asked.")
+    ] = 0.01,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Weights from along the training of TARGET's model: its learning coefficient is followed over them.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
@@ -60,6 +74,8 @@ def audit(
     """Measure how much training has pinned a network down, and write a report."""
     if weights is not None and target is None:
         raise InputError("--weights without TARGET", "a function that makes the model they belong to")
+    if checkpoints is not None and target is None:
+        raise InputError("--checkpoints without TARGET", "a function that makes the model they belong to")
     kept = checkpoint or out / _CHECKPOINT
     if not dry_run:
         check_places(out, json, kept, resume=resume, own=checkpoint is None)
@@ -78,6 +94,7 @@ def audit(
                 show(str(part), error=True)
 
     options: dict[str, Any] = {"seed": seed, "full": full, "repeats": repeats, "budget": budget, "jobs": jobs}
+    options |= {"in_depth": in_depth, "epsilon": epsilon, "checkpoints": checkpoints}
     try:
         with progress_bar(quiet=quiet) as progress:
             options |= {"checkpoint": kept, "progress": progress}

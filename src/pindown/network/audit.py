@@ -52,6 +52,7 @@ def audit(
     tolerances: Iterable[float] | None = None,
     in_depth: bool | Iterable[str] = True,
     epsilon: float = EPSILON,
+    checkpoints: str | Path | None = None,
     repeats: int | None = None,
     budget: int | None = None,
     checkpoint: str | Path | None = None,
@@ -85,6 +86,7 @@ def audit(
         tolerances: training losses to read off; the lowest is where the measurement ends.
         in_depth: which questions of the fifth step to ask, all by default.
         epsilon: the rise of the mean loss that they count as harmless.
+        checkpoints: folder of weights from along a training run, whose learning coefficient is followed.
         repeats: independent runs of each measurement.
         budget: most loss evaluations of each measurement.
         checkpoint: folder for unfinished work; the same call with it resumes.
@@ -117,6 +119,7 @@ def audit(
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
             device=device or str(one.device), tolerances=wanted, questions=questions, epsilon=epsilon,
+            checkpoints=checkpoints,
             settings=settings or default_settings(one.space().dim, full=full),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
@@ -170,12 +173,12 @@ class _Run:
     def __init__(
         self, subject: Subject, *, seed: int, full: bool, repeats: int | None, budget: int | None, jobs: int | None,
         device: str, settings: Settings | None, tolerances: list[float] | None, questions: tuple[str, ...],
-        epsilon: float, checkpoint: Path | None, progress: Progress | None,
+        epsilon: float, checkpoints: str | Path | None, checkpoint: Path | None, progress: Progress | None,
     ) -> None:  # fmt: skip
         self.subject, self.seed, self.checkpoint, self.progress = subject, seed, checkpoint, progress
         self.repeats = repeats or (_REPEATS_FULL if full else _REPEATS)
         self.draws = _DRAWS_FULL if full else _DRAWS
-        self.full, self.questions, self.epsilon = full, questions, epsilon
+        self.full, self.questions, self.epsilon, self.checkpoints = full, questions, epsilon, checkpoints
         self.options: dict[str, Any] = {"budget": budget, "jobs": jobs, "device": device, "settings": settings}
         self.tolerances = tolerances
         self.remarks: list[str] = []
@@ -194,7 +197,7 @@ class _Run:
         subject = self.subject
         margins = subject.classes is not None
         tolerance, sweep = self._tolerances()
-        deep = _IN_DEPTH_SHARE if self.questions and self.solutions else 0.0
+        deep = _IN_DEPTH_SHARE if self._goes_deeper else 0.0
         share = (1.0 - deep) * (0.5 if margins else 1.0)
         profile = self._measure(self.loss, tolerance, self.known, 0, 0.0, share)
         measurements = [self._read(self.loss, profile, tolerance, sweep, primary=True)]
@@ -277,15 +280,19 @@ class _Run:
             **self.options,
         )  # fmt: skip
 
+    @property
+    def _goes_deeper(self) -> bool:
+        return bool(self.solutions) and (bool(self.questions) or self.checkpoints is not None)
+
     def _in_depth(self) -> InDepth | None:
         """What is asked of the best trained network, where there is one."""
-        if not self.questions or not self.solutions:
+        if not self._goes_deeper:
             return None
         best = int(self.train_loss.argmin())
         twin = self.subject.with_solutions(self.solutions)
         return in_depth(
             twin, solution=best, questions=self.questions, epsilon=self.epsilon, seed=child_seed(self.seed, 2) % 2**31,
-            options=None if self.full else quick_options(self.space.dim),
+            options=None if self.full else quick_options(self.space.dim), checkpoints=self.checkpoints,
             checkpoint=None if self.checkpoint is None else self.checkpoint / "in-depth",
             progress=None if self.progress is None else window(
                 self.progress, 1.0 - _IN_DEPTH_SHARE, _IN_DEPTH_SHARE, self.solutions[best].name

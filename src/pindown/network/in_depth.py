@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pindown.network.learning_coefficient import learning_coefficient
 from pindown.network.learning_coefficient_result import LearningCoefficient
 from pindown.network.noise_results import NoiseTolerance
 from pindown.network.noise_tolerance import noise_tolerance
+from pindown.network.over_training import LearningCurve, learning_coefficient_over_training
 from pindown.network.progress import Progress, window
 from pindown.network.pruning import pruning
 from pindown.network.pruning_results import Pruning
@@ -44,6 +45,7 @@ class InDepth:
         seconds: wall time.
         learning_coefficient, basin, spectrum, bitplanes, pruning, noise_tolerance, concentration, water_filling: the
             answers, each with its own summary, table and record.
+        over_training: the learning coefficient at each checkpoint of a training run, where there were any.
     """
 
     solution: str
@@ -58,10 +60,11 @@ class InDepth:
     noise_tolerance: NoiseTolerance | None = None
     concentration: Concentration | None = None
     water_filling: WaterFilling | None = None
+    over_training: LearningCurve | None = None
 
     def summary(self) -> str:
         """The summaries of all answers, one after the other."""
-        answered = [getattr(self, name) for name in QUESTIONS]
+        answered = [getattr(self, name) for name in _RESULTS]
         lines = [f"In depth: {self.solution}", *(a.summary() for a in answered if a is not None)]
         return "\n".join([*lines, *(f"{name} not measured: {why}" for name, why in self.unmeasured.items())])
 
@@ -74,7 +77,7 @@ class InDepth:
             "unmeasured": dict(self.unmeasured),
             "seconds": self.seconds,
         }
-        for name in QUESTIONS:
+        for name in _RESULTS:
             answer = getattr(self, name)
             out[name] = None if answer is None else answer.to_dict()
         return out
@@ -89,7 +92,7 @@ class InDepth:
         if record.get("schema") != SCHEMA:
             raise CheckpointError(f"a record of schema {record.get('schema')!r}", SCHEMA)
         try:
-            answers = {n: None if record[n] is None else _RESULTS[n].from_dict(record[n]) for n in QUESTIONS}
+            answers = {n: None if record[n] is None else r.from_dict(record[n]) for n, r in _RESULTS.items()}
             return cls(
                 solution=str(record["solution"]),
                 epsilon=float(record["epsilon"]),
@@ -113,9 +116,8 @@ _RESULTS: dict[str, Any] = {
     "noise_tolerance": NoiseTolerance,
     "concentration": Concentration,
     "water_filling": WaterFilling,
+    "over_training": LearningCurve,
 }
-QUESTIONS = tuple(f.name for f in fields(InDepth) if f.name in _RESULTS)
-"""What can be asked, in the order of the answers."""
 _MEASURES: dict[str, Callable[..., Any]] = {
     "learning_coefficient": learning_coefficient,
     "basin": basin,
@@ -126,6 +128,8 @@ _MEASURES: dict[str, Callable[..., Any]] = {
     "concentration": concentration,
     "water_filling": water_filling,
 }
+QUESTIONS = tuple(_MEASURES)
+"""What can be asked, in the order of the answers."""
 _WITH_EPSILON = {"bitplanes", "pruning", "noise_tolerance", "water_filling"}
 _AT_ONCE = {"concentration"}  # no progress and nothing to keep
 
@@ -153,6 +157,7 @@ def in_depth(
     epsilon: float = EPSILON,
     seed: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    checkpoints: str | Path | Iterable[Any] | Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> InDepth:
@@ -168,6 +173,8 @@ def in_depth(
         epsilon: the rise of the mean loss that counts as harmless.
         seed: everything random follows from it.
         options: further arguments, for each question by name.
+        checkpoints: a training run, as :func:`pindown.learning_coefficient_over_training` takes it: its learning
+            coefficient is measured all along.
         checkpoint: folder for unfinished work; the same call with it resumes.
         progress: called with the share done and a text.
 
@@ -191,18 +198,23 @@ def in_depth(
     if not 0 <= solution < len(subject.solutions):
         raise InputError(f"solution {solution}", f"a number from 0 to {len(subject.solutions) - 1}")
     one = subject.at(solution)
+    extra = dict(options or {})
+    measures: dict[str, Callable[..., Any]] = {name: _MEASURES[name] for name in asked}
+    if checkpoints is not None:
+        measures["over_training"] = learning_coefficient_over_training
+        extra["over_training"] = {"checkpoints": checkpoints, **extra.get("learning_coefficient", {})}
     answers: dict[str, Any] = {}
     unmeasured: dict[str, str] = {}
-    for i, name in enumerate(asked):
-        given: dict[str, Any] = {"seed": child_seed(seed, QUESTIONS.index(name)) % 2**31}
+    for i, (name, measure) in enumerate(measures.items()):
+        given: dict[str, Any] = {"seed": child_seed(seed, list(_RESULTS).index(name)) % 2**31}
         if name in _WITH_EPSILON:
             given["epsilon"] = epsilon
         if name not in _AT_ONCE:
-            words = name.replace("_", " ")
-            given["progress"] = None if progress is None else window(progress, i / len(asked), 1 / len(asked), words)
+            words, width = name.replace("_", " "), 1.0 / len(measures)
+            given["progress"] = None if progress is None else window(progress, i * width, width, words)
             given["checkpoint"] = None if checkpoint is None else Path(checkpoint) / name
         try:
-            answers[name] = _MEASURES[name](one, **given, **(options or {}).get(name, {}))
+            answers[name] = measure(one, **given, **extra.get(name, {}))
         except CheckpointError:
             raise  # a damaged checkpoint is the user's to look at, not a property of the network
         except (InputError, EstimationError) as error:
