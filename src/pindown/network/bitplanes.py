@@ -20,7 +20,7 @@ from pindown.network.number_formats import Codes, NumberFormat, number_format
 from pindown.network.plane_levels import Bracket, Level, TensorPlanes
 from pindown.network.plane_plan import PlanePlan, plan_bitplanes
 from pindown.network.plane_results import BitPlanes
-from pindown.network.plane_search import Ledger, Randomiser, Rule, bracket, first_guess, level_at
+from pindown.network.plane_search import GLANCE, Ledger, Randomiser, Rule, bracket, first_guess, level_at
 from pindown.network.precision import ROUNDS, allocate, expected_rises
 from pindown.network.progress import Progress, rising
 from pindown.network.replaced import ReplacedLoss, WeightTensor, weight_tensors
@@ -155,7 +155,8 @@ def bitplanes(
     )  # fmt: skip
 
 
-_FIRST_EVALUATIONS = 4  # the baseline, the same twice to see the noise of the arithmetic, a mark for checkpoints; one a tensor to try vmap
+# The baseline, the same twice to see the noise of the arithmetic, and the mark of a checkpoint.
+_FIRST_EVALUATIONS = 4
 
 
 class _Run:
@@ -200,18 +201,20 @@ class _Run:
         }  # fmt: skip
 
     def _bracket(self, tensors: Mapping[str, WeightTensor], guess: int, number: int) -> Bracket:
-        check = child_seed(self.seed, 0xC4EC, number) if self.check else None
+        quick = replace(self.rule, most=min(self.rule.most, GLANCE))
 
-        def measure(k: int) -> Level:
+        def measure(k: int, rule: Rule = self.rule) -> Level:
             if k == 0 and self.randomiser.exact.issuperset(tensors):
                 nothing = Estimate(
                     0.0, 0.0, self.rule.unit, "exact", reference="the format holds the weights as they are"
                 )
                 return Level(0, "", 0, 0, nothing, "tolerated")
             certain = k == 0
-            return self._level(dict.fromkeys(tensors, k), self.rule, f"{number}/{k}", at=k, certain=certain)
+            return self._level(dict.fromkeys(tensors, k), rule, f"{number}/{k}", at=k, certain=certain)
 
-        return bracket(self.rule, self.form, measure, guess=guess, check=check)
+        check = partial(measure, rule=quick) if self.check else None
+        pick = child_seed(self.seed, 0xC4EC, number)
+        return bracket(self.rule, self.form, measure, guess=guess, check=check, pick=pick)
 
     def _level(self, planes: Mapping[str, int], rule: Rule, key: str, *, at: int = -1, certain: bool = False) -> Level:
         def losses(start: int, count: int) -> list[float]:
@@ -242,7 +245,7 @@ class _Run:
 
     def _guess(self, name: str, done: Mapping[str, Bracket]) -> int:
         """Where to begin: by the curvature, from what the last tensor tolerated."""
-        before = done[list(done)[-1]].low if done else self.form.mantissa // 2
+        before = done[list(done)[-1]].low if done else self.form.mantissa - 3
 
         def curvature(k: int) -> float:
             return self._kept(f"curvature/{name}/{k}", lambda: self.randomiser.curvature(name, k), losses=2)

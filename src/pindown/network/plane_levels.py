@@ -53,7 +53,8 @@ class Bracket:
         high: the most that may be: one more is not tolerated with confidence. Equal to ``low`` where it is decided.
         fits: whether rounding to the format alone is tolerated.
         levels: what was measured, from few planes to many.
-        non_monotone: levels whose decision contradicts that the rise grows with the planes.
+        non_monotone: levels that speak against a rise that grows with the planes: tolerated above the bracket, or
+            undecided below it. A level that is not tolerated is never below the answer.
         confidence: of each decision.
     """
 

@@ -39,13 +39,16 @@ from pindown.network.replaced import ReplacedLoss
 from pindown.rng import torch_generator
 from pindown.stats import mean_and_stderr
 
-__all__ = ["Ledger", "Randomiser", "Rule", "bracket", "first_guess", "level_at"]
+__all__ = ["GLANCE", "Ledger", "Randomiser", "Rule", "bracket", "first_guess", "level_at"]
 
 FIRST = 4
 CUT = 10.0  # in ε
 _SAME = 16  # draws that are all equal say little: two outcomes of even odds agree in 16 draws once in 32768
 _GROWTH = math.log(4.0)
 _NEAR = 3  # planes over which a rise is taken to grow fourfold each
+_TRIES = 4
+_BELOW = 6  # planes below the answer at which its check may lie; further down there is mostly nothing to see
+GLANCE = 8  # draws of a check
 
 Losses = Callable[[int, int], list[float]]
 
@@ -111,15 +114,16 @@ class Rule:
 
 
 def first_guess(rule: Rule, form: NumberFormat, curvature: Callable[[int], float], start: int) -> int:
-    """The level where the rise should reach ε, by the curvature at one or two levels."""
+    """The level where the rise should reach ε, by the curvature at a few levels: higher where there is none to see."""
     k = min(max(start, 1), form.mantissa)
-    for _ in range(2):
+    for _ in range(_TRIES):
         rise = curvature(k) - rule.baseline
-        if not math.isfinite(rise) or rise <= rule.resolution:
+        if not math.isfinite(rise):
             return k
-        best = k + math.floor(math.log(rule.epsilon / rise) / _GROWTH)
-        best, near = min(max(best, 1), form.mantissa), abs(best - k) <= _NEAR
-        if near:
+        seen = rise > 10.0 * rule.resolution
+        best = k + math.floor(math.log(rule.epsilon / rise) / _GROWTH) if seen else k + _NEAR + 1
+        best, near = min(max(best, 1), form.mantissa), seen and abs(best - k) <= _NEAR
+        if near or best == k:
             return best
         k = best
     return k
@@ -240,7 +244,13 @@ def level_at(rule: Rule, form: NumberFormat | None, planes: int, losses: Losses,
 
 
 def bracket(
-    rule: Rule, form: NumberFormat, measure: Callable[[int], Level], *, guess: int, check: int | None = None
+    rule: Rule,
+    form: NumberFormat,
+    measure: Callable[[int], Level],
+    *,
+    guess: int,
+    check: Callable[[int], Level] | None = None,
+    pick: int = 0,
 ) -> Bracket:
     """The most planes that may be random, between the highest level that is tolerated and the lowest that is not.
 
@@ -249,23 +259,24 @@ def bracket(
         form: the number format.
         measure: draws at a level.
         guess: the level to begin with.
-        check: picks the level outside the bracket at which it is asked whether the rise grows with the planes; None
-            to ask nowhere.
+        check: draws, a few are enough, at one level outside the bracket, to ask whether the rise grows with the planes.
+        pick: which of these levels it is.
     """
     seen: dict[int, Level] = {0: measure(0)}
     if seen[0].decision != "tolerated":
         return Bracket(0, 0, False, (seen[0],), (), rule.confidence)
     low, high = _narrow(rule, form, seen, measure, min(max(guess, 1), form.bits))
     if check is not None:
-        outside = [j for j in range(1, form.bits + 1) if j not in seen and not low < j <= high + 1]
+        outside = [j for j in range(max(1, low - _BELOW), form.bits + 1) if j not in seen and not low < j <= high + 1]
         if outside:
-            j = outside[check % len(outside)]
-            seen[j] = measure(j)
+            j = outside[pick % len(outside)]
+            seen[j] = check(j)
             if j < low and seen[j].decision == "not tolerated":
                 low, high = _narrow(rule, form, seen, measure, j - 1)
     levels = tuple(seen[j] for j in sorted(seen))
-    odd = tuple(v.planes for v in levels if v.planes > high + 1 and v.decision == "tolerated")
-    return Bracket(low, high, True, levels, odd, rule.confidence)
+    odd = [v.planes for v in levels if 0 < v.planes < low and v.decision != "tolerated"]
+    odd += [v.planes for v in levels if v.planes > high + 1 and v.decision == "tolerated"]
+    return Bracket(low, high, True, levels, tuple(odd), rule.confidence)
 
 
 def _narrow(
@@ -285,7 +296,12 @@ def _narrow(
 
 
 def _next(rule: Rule, form: NumberFormat, seen: Mapping[int, Level], low: int, high: int) -> int:
-    """The level where the rise should reach ε, from the nearest level that shows one; else the middle."""
+    """The level where the rise should reach ε, from the nearest level that shows one; else the middle.
+
+    Beyond the mantissa each plane squares the factor that weights may grow by: from there in doubling steps.
+    """
+    if low >= form.mantissa:
+        return min(low + max(1, low - form.mantissa), (low + high + 1) // 2)
     showing = [
         v
         for j, v in seen.items()
@@ -295,9 +311,7 @@ def _next(rule: Rule, form: NumberFormat, seen: Mapping[int, Level], low: int, h
         return (low + high + 1) // 2
     best = min(showing, key=lambda v: abs(math.log(v.rise.value / rule.epsilon)))
     reach = best.planes + math.floor(math.log(rule.epsilon / best.rise.value) / _GROWTH)
-    if reach > form.mantissa:
-        return (max(low, form.mantissa) + high + 1) // 2 if low >= form.mantissa else form.mantissa
-    return max(reach, low + 1)
+    return max(min(reach, form.mantissa), low + 1)
 
 
 def _with_status(e: Estimate, status: Status) -> Estimate:

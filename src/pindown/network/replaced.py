@@ -20,6 +20,7 @@ from pindown.network.subject import Subject
 __all__ = ["ReplacedLoss", "WeightTensor", "weight_tensors"]
 
 _MEMORY = 1_500_000_000
+_TOGETHER = 1_000_000  # numbers replaced: products with many large weights are slower side by side than in turn
 _HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -151,6 +152,8 @@ class ReplacedLoss:
 
     def rows(self, one: Mapping[str, Tensor]) -> int:
         """How many replacements of these tensors go through together."""
+        if sum(t.numel() for t in one.values()) > _TOGETHER:
+            return 1
         size = 3 * sum(t.numel() * t.element_size() for t in one.values()) + self.activation_bytes
         return max(1, self._memory // max(1, size))
 
