@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pindown.network.noise_tolerance import noise_tolerance
     from pindown.network.over_training import LearningCurve, learning_coefficient_over_training
     from pindown.network.plane_results import BitPlanes
+    from pindown.network.pretrained import pretrained
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
@@ -101,6 +102,7 @@ __all__ = [
     "learning_coefficient_over_training",
     "measure",
     "noise_tolerance",
+    "pretrained",
     "pruning",
     "spectrum",
     "water_filling",
@@ -145,6 +147,7 @@ _HOME = {
     "learning_coefficient_over_training": "pindown.network.over_training",
     "measure": "pindown.engine.measure",
     "noise_tolerance": "pindown.network.noise_tolerance",
+    "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
     "basin": "pindown.network.basin",

@@ -97,8 +97,9 @@ class Forward:
                 f"a space with parameters {', '.join(unknown)} that the model lacks", "the model's own space"
             )
         moving = set(space.names)
-        self.fixed = {n: v for n, v in own.items() if n not in moving}
-        self.fixed |= {n: b.detach() for n, b in module.named_buffers()}
+        buffers = {n: b.detach() for n, b in module.named_buffers()}
+        self.fixed = {n: v for n, v in own.items() if n not in moving} | buffers
+        self._places = _places(module)
         # functional_call puts tensors into the module for the time of the call: one thread at a time.
         self._lock = threading.Lock()
 
@@ -111,10 +112,12 @@ class Forward:
 
     def one(self, weights: dict[str, Tensor], inputs: Inputs) -> Tensor:
         """Outputs of one network, given all of its moving parameters by name."""
-        state = {**self.fixed, **weights}
+        values = {**self.fixed, **weights}
+        # Tied tensors by hand: torch's own way leaves its tensors behind in a module that is registered twice.
+        state = {place: values[name] for place, name in self._places.items()}
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return torch.func.functional_call(self.module, state, args, kwargs, tie_weights=True, strict=True)
+            return torch.func.functional_call(self.module, state, args, kwargs, tie_weights=False)
 
         if self.custom is not None:
             return self.custom(call, inputs)
@@ -188,6 +191,17 @@ class Forward:
         if together.shape != loop.shape or not torch.allclose(together, loop, atol=tolerance, rtol=0.0, equal_nan=True):
             return "vmap gave other outputs than the model itself; networks are run one after another, which is slower."
         return ""
+
+
+def _places(module: nn.Module) -> dict[str, str]:
+    """Every place that holds a parameter or buffer, each module once, and the first name of what it holds."""
+    first = {id(t): n for n, t in (*module.named_parameters(), *module.named_buffers())}
+    places: dict[str, str] = {}
+    for prefix, part in module.named_modules():
+        for local, t in (*part._parameters.items(), *part._buffers.items()):
+            if t is not None:
+                places[f"{prefix}.{local}" if prefix else local] = first[id(t)]
+    return places
 
 
 @contextlib.contextmanager

@@ -266,11 +266,11 @@ class _Run:
 
         def compute(start: int, stop: int) -> Tensor:
             parts: list[Tensor] = []
-            for k in range(start, stop):
-                both = torch.stack([self.point + sigma * noise(k), self.point - sigma * noise(k)])
-                parts.append(examples.at(both).rises(base).mean(0))
+            for part in examples.chunks(2 * (stop - start)):
+                rows = [self.point + (sigma if i % 2 == 0 else -sigma) * noise(start + i // 2) for i in part]
+                parts.append(examples.at(torch.stack(rows)).rises(base))
             self.evaluations += 2 * (stop - start)
-            return torch.stack(parts)
+            return torch.cat(parts).view(stop - start, 2, -1).mean(1)
 
         rises = self.kept.rows(f"held-out {sigma.hex()}", count, compute)
         return crossed_mean(rises, self.unit, f"Gaussian noise, {examples.size:,} held-out examples as a sample")

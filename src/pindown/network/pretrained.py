@@ -1,8 +1,10 @@
-"""A language model of the ``transformers`` package, from a local folder, as a subject."""
+"""Models of the package transformers, from a folder on this machine."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +14,100 @@ from torch import Tensor, nn
 
 from pindown.errors import CheckpointError, DataError, InputError
 from pindown.network.subject import Subject
-from pindown.spaces.initialisation import Normal, preserved_random_state
+from pindown.spaces.initialisation import preserved_random_state
 
-__all__ = ["pretrained", "read_tokens"]
-
-_SPREAD = 0.02  # of the initialisation, where the configuration names none
+__all__ = ["load_pretrained", "pretrained", "read_tokens"]
 
 
 def pretrained(
     folder: str | Path,
-    tokens: Tensor | str | Path,
+    data: Any,
     *,
-    held_out: Tensor | str | Path | None = None,
-    batch_size: int = 8,
+    held_out: Any = None,
+    loss: str | Callable[[Tensor, Tensor], Tensor] = "cross_entropy",
     name: str | None = None,
-    device: str | torch.device | None = None,
+    forward: Callable[[Callable[..., Any], Any], Tensor] | None = None,
+    **options: Any,
 ) -> Subject:
-    """A causal language model from a folder that ``save_pretrained`` wrote, with its next-token loss.
+    """A subject from a folder that ``save_pretrained`` of the package transformers wrote. Nothing is downloaded.
 
-    Nothing is fetched: the folder holds ``config.json`` and the weights. The loss is the cross-entropy in nats a token
-    of each token given those before it. Weights are in the format that they were saved in. As prior, matrices get
-    N(0, r²) with r the configuration's ``initializer_range``, and constants N(constant, 1), as in
-    :class:`pindown.Weights`.
+    The model is that of the architecture which the folder's ``config.json`` names, in the format that its weights were
+    saved in. Its logits are the outputs, classes on the second axis. The prior of its parameters is its own
+    initialisation, ``_init_weights``.
 
     Args:
-        folder: where the model lies.
-        tokens: token numbers, shape ``(sequences, length)``, or a file of them: ``.pt``, ``.npy`` or ``.safetensors``.
-        held_out: the same for the held-out loss.
-        batch_size: sequences a batch.
-        name: in reports; by default the folder's.
-        device: where it is evaluated.
+        folder: the folder, with ``config.json`` and weights.
+        data: ``(inputs, targets)`` as for :class:`pindown.Subject`; inputs are token numbers ``(B, T)``, or a tuple of
+            them and the attention mask. For a causal language model token numbers alone, or a file of them
+            (:func:`read_tokens`), will do: then each token is the target at the one before.
+        held_out: held-out data of the same kind.
+        loss: as for :class:`pindown.Subject`.
+        name: what to call it, by default the folder's name.
+        forward: ``forward(call, inputs)`` for a model that has to be called in another way.
+        **options: the other options of :class:`pindown.Subject`.
 
     Raises:
-        InputError: without the ``transformers`` package, or where there is no model in the folder.
-        CheckpointError: where it cannot be loaded.
-        DataError: for tokens of another shape, or beyond the vocabulary.
+        InputError: without the package transformers (extra ``hf``), or for a folder without a model.
+        CheckpointError: where the model cannot be loaded.
+        DataError: for data that do not fit, such as tokens beyond the vocabulary.
+
+    Example:
+        >>> pretrained("no/such/folder", None)
+        Traceback (most recent call last):
+        ...
+        pindown.errors.InputError: no config.json in no/such/folder; wanted a folder with a model. Save it there first: \
+model.save_pretrained(folder).
     """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"no config.json in {folder}", "a folder that save_pretrained wrote", "check the path")
-    model = _load(folder)
-    vocabulary = int(model.get_input_embeddings().weight.shape[0])
-    data = _pairs(tokens, vocabulary, "tokens")
+    model = load_pretrained(folder)
+    causal = type(model).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    if causal and isinstance(data, Tensor | str | Path):
+        data = _next_tokens(model, data, "tokens")
+        held_out = None if held_out is None else _next_tokens(model, held_out, "held-out tokens")
     return Subject(
-        model,
-        "cross_entropy",
-        data,
-        held_out=None if held_out is None else _pairs(held_out, vocabulary, "held-out tokens"),
-        name=name or folder.resolve().name,
-        prior=_priors(model),
-        batch_size=batch_size,
-        forward=_logits,
-        device=device,
-    )
+        model, loss, data, held_out=held_out, name=name or Path(folder).resolve().name, forward=forward or _logits,
+        **options,
+    )  # fmt: skip
+
+
+def load_pretrained(folder: str | Path) -> nn.Module:
+    """The model in a folder, in evaluation mode, with the architecture that its ``config.json`` names.
+
+    Raises:
+        InputError: without the package transformers, or for a folder without a model.
+        CheckpointError: where the model cannot be loaded.
+    """
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise InputError(
+            f"no config.json in {folder}", "a folder with a model", "save it there first: model.save_pretrained(folder)"
+        )
+    try:
+        named = json.loads((path / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise InputError(f"{path / 'config.json'}, which cannot be read ({error})", "a JSON object") from error
+    with preserved_random_state():
+        try:
+            transformers = import_module("transformers")
+        except ImportError as error:
+            raise InputError(
+                f"{folder} without the package transformers", "the package", "pip install 'pindown[hf]'"
+            ) from error
+        kind = getattr(transformers, named[0], None) if named else None
+        if kind is None:
+            raise InputError(
+                f"{folder} with the architectures {named}", "one that this version of transformers knows",
+                "load the model in Python and hand it to Subject(model, …, forward=lambda call, x: call(x).logits)",
+            )  # fmt: skip
+        try:
+            model = kind.from_pretrained(
+                str(path), local_files_only=True, dtype="auto", attn_implementation="eager"
+            )  # fmt: skip
+        except Exception as error:  # configuration, weights and code have errors of their own
+            reason = str(error).strip().split("\n")[0]
+            raise CheckpointError(
+                f"the {named[0]} in {folder} cannot be loaded ({type(error).__name__}: {reason})", "its weights"
+            ) from error
+    return model.eval()
 
 
 def read_tokens(path: str | Path) -> Tensor:
@@ -74,7 +117,7 @@ def read_tokens(path: str | Path) -> Tensor:
 
     Raises:
         InputError: where there is no such file, or its name ends otherwise.
-        DataError: where it cannot be read, or holds no tensor of whole numbers.
+        DataError: where it cannot be read, or holds no tensor.
     """
     path = Path(path)
     if not path.is_file():
@@ -108,45 +151,22 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def _load(folder: Path) -> Any:
-    try:
-        from transformers import AutoModelForCausalLM  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            f"the model in {folder} without the transformers package", "both", "pip install 'pindown[hf]'"
-        ) from error
-    with preserved_random_state():
-        try:
-            return AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, dtype="auto", attn_implementation="eager"
-            ).eval()
-        except Exception as error:  # configuration, weights and code have errors of their own
-            reason = str(error).strip().split("\n")[0]
-            raise CheckpointError(
-                f"the model in {folder} cannot be loaded ({type(error).__name__}: {reason})", "a causal language model"
-            ) from error
+def _logits(call: Callable[..., Any], inputs: Any) -> Tensor:
+    """Logits ``(B, C)`` or ``(B, C, T)``; a second input is the attention mask."""
+    tokens, mask = inputs if isinstance(inputs, tuple) else (inputs, None)
+    found = call(input_ids=tokens, attention_mask=mask) if mask is not None else call(input_ids=tokens)
+    logits = found.logits
+    return logits.transpose(1, 2) if logits.ndim == 3 else logits
 
 
-def _logits(call: Callable[..., Any], inputs: Tensor) -> Tensor:
-    """Logits as ``(sequences, vocabulary, length)``, the classes second as everywhere."""
-    return call(input_ids=inputs, use_cache=False).logits.transpose(1, 2)
-
-
-def _pairs(given: Tensor | str | Path, vocabulary: int, what: str) -> tuple[Tensor, Tensor]:
+def _next_tokens(model: Any, given: Tensor | str | Path, what: str) -> tuple[Tensor, Tensor]:
     tokens = given if isinstance(given, Tensor) else read_tokens(given)
     if tokens.ndim != 2 or tokens.shape[1] < 2 or not len(tokens):
-        raise DataError(f"{what} of shape {tuple(tokens.shape)}", "(sequences, length) with a length of 2 or more")
+        raise DataError(f"{what} of shape {tuple(tokens.shape)}", "(B, T) with a length T of 2 or more")
     if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
         raise DataError(f"{what} of type {tokens.dtype}", "token numbers as integers", "use tokens.long()")
+    vocabulary = int(model.get_input_embeddings().weight.shape[0])
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocabulary:
         raise DataError(f"{what} from {low} to {high} for a vocabulary of {vocabulary}", f"0 to {vocabulary - 1}")
     return tokens[:, :-1].long(), tokens[:, 1:].long()
-
-
-def _priors(model: nn.Module) -> dict[str, Normal]:
-    spread = float(getattr(model.config, "initializer_range", _SPREAD))  # type: ignore[union-attr]
-    scales = {n for n, p in model.named_parameters() if p.ndim < 2 and n.endswith("weight")}
-    return {
-        n: Normal(0.0, spread) if p.ndim > 1 else Normal(float(n in scales), 1.0) for n, p in model.named_parameters()
-    }

@@ -321,7 +321,7 @@ class _Filling:
             "Mean squares are properties of the weights, not of the function: rescaling single units of a ReLU layer "
             "keeps every output and moves them (Dinh et al. 2017).",
         ]
-        if rise.value > 1.5 * self.epsilon or rise.value < self.epsilon / 1.5:
+        if not self.nothing and not self.epsilon / 1.5 <= rise.value <= 1.5 * self.epsilon:
             out.append(
                 f"At the rates of the model the measured rise is {rise}, not {self.epsilon:.3g}: the loss is not "
                 "quadratic that far out, or errors add up off the diagonal. Use the bits at the measured rise."

@@ -120,7 +120,8 @@ def own_initialisation(model: nn.Module, *, draw: bool = True) -> dict[str, Init
 
     A parent that resets its children's parameters (``nn.MultiheadAttention`` zeroes the bias of its output
     layer) has the last word, as it has in torch, where it is built after them. What is done to a model after
-    its modules were built, such as ``model.apply(my_init)``, cannot be read back from it.
+    its modules were built, such as ``model.apply(my_init)``, cannot be read back from it. A model of the package
+    transformers, however, says so itself: what its ``_init_weights`` sets comes before anything else.
 
     The model and all random states are left as they were.
 
@@ -128,7 +129,7 @@ def own_initialisation(model: nn.Module, *, draw: bool = True) -> dict[str, Init
         model: the module.
         draw: whether to read by drawing where there is no formula.
     """
-    found: dict[str, Initialisation] = {}
+    found = _transformers(model) if draw else {}
     for prefix, module in model.named_modules(remove_duplicate=True):
         for local, start in _read(module, draw).items():
             # named_modules goes from parents to children, so the first reading is the parent's.
@@ -267,14 +268,49 @@ def _same_reset(kind: type[nn.Module], base: type[nn.Module]) -> bool:
     return all(getattr(kind, r, None) is getattr(base, r, None) for r in _RESETS)
 
 
-def _drawn(module: nn.Module) -> dict[str, Initialisation]:
-    """Identify what a module's own reset draws, on a copy."""
+def _transformers(model: nn.Module) -> dict[str, Initialisation]:
+    """What the models of the package transformers inside ``model`` set when they are initialised.
+
+    Their ``_init_weights(module)`` is called on every module, children before parents; a model inside another one calls
+    its own. It is known by this method and its ``config``, so that the package itself is not needed.
+    """
+    found: dict[str, Initialisation] = {}
+    owners: dict[str, Any] = {}
+    for prefix, module in model.named_modules(remove_duplicate=True):
+        above = prefix.rpartition(".")[0]
+        is_owner = callable(getattr(module, "_init_weights", None)) and hasattr(module, "config")
+        owner = module if is_owner else owners.get(above) if prefix else None
+        if owner is None:
+            continue
+        owners[prefix] = owner
+        padding = getattr(module, "padding_idx", None) if isinstance(module, nn.Embedding) else None
+        for local, start in _drawn(module, owner._init_weights, padding).items():
+            found.setdefault(f"{prefix}.{local}" if prefix else local, start)
+    return found
+
+
+def _drawn(
+    module: nn.Module, initialise: Callable[[nn.Module], object] | None = None, padding: int | None = None
+) -> dict[str, Initialisation]:
+    """Identify what a module's own reset, or ``initialise(module)``, draws, on a copy.
+
+    Args:
+        module: which.
+        initialise: what sets its parameters, in place of its own reset.
+        padding: the row of an embedding that stays at zero.
+    """
     kind = type(module).__name__
     try:
         twin = copy.deepcopy(module)
     except (RuntimeError, TypeError) as error:
         raise InputError(f"a {kind} that cannot be copied ({error})", "a module that copy.deepcopy accepts") from error
-    reset = getattr(twin, next(r for r in _RESETS if hasattr(twin, r)))
+    if initialise is None:
+        reset: Callable[[], object] = getattr(twin, next(r for r in _RESETS if hasattr(twin, r)))
+        called = reset.__name__
+    else:
+        for part in (*twin.modules(), *twin.parameters()):
+            part.__dict__.pop("_is_hf_initialized", None)  # it would be left alone
+        reset, called = lambda: initialise(twin), "_init_weights"
     parameters = {n: p for n, p in twin.named_parameters() if p.is_floating_point() and p.numel()}
     with preserved_random_state(), torch.no_grad():
         torch.manual_seed(0)
@@ -286,7 +322,7 @@ def _drawn(module: nn.Module) -> dict[str, Initialisation]:
             reset()
         except (TypeError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{kind}.{reset.__name__}() failed ({error})",
+                f"{kind}.{called}() failed ({error})",
                 "a reset that takes no argument",
                 f"state the prior of its parameters: {', '.join(parameters) or 'none'}",
             ) from error
@@ -294,32 +330,40 @@ def _drawn(module: nn.Module) -> dict[str, Initialisation]:
         if not set_here:
             return {}
         smallest = min(p.numel() for p in set_here.values())
-        draws = min(MAX_DRAWS, max(MIN_DRAWS, -(-VALUES // smallest)))
-        keep = {n: _Pool(p) for n, p in set_here.items()}
-        for _ in range(draws - 1):
+        draws = min(MAX_DRAWS, max(2 if smallest >= VALUES else MIN_DRAWS, -(-VALUES // smallest)))
+        keep = {n: _Pool(p, padding) for n, p in set_here.items()}
+        for i in range(draws - 1):
             reset()
             for n, pool in keep.items():
                 pool.add(set_here[n])
+            if i + 2 == MIN_DRAWS and not any(bool(pool.changed.any()) for pool in keep.values()):
+                break  # all constant
     return {n: _identify(pool, kind) for n, pool in keep.items()}
 
 
 class _Pool:
     """The draws of one parameter: enough values to identify, and whether entries ever change."""
 
-    def __init__(self, first: Tensor) -> None:
+    def __init__(self, first: Tensor, padding: int | None = None) -> None:
+        self.fixed = None
+        if padding is not None and first.ndim == 2:
+            self.fixed = torch.zeros(first.shape, dtype=torch.bool)
+            self.fixed[padding] = True
         self.first = first.detach().cpu().double().clone()
         self.changed = torch.zeros_like(self.first, dtype=torch.bool)
-        self.values = [self.first.flatten()]
-        self.size = self.first.numel()
-        self.draws = 1
+        self.values: list[Tensor] = []
+        self.size = self.draws = 0
+        self.add(first)
 
     def add(self, value: Tensor) -> None:
         self.draws += 1
         x = value.detach().cpu().double()
         self.changed |= x != self.first
         if self.size < VALUES:
-            self.values.append(x.flatten())
-            self.size += x.numel()
+            own = x.flatten() if self.fixed is None else x[~self.fixed]
+            # Of a large tensor every k-th entry is enough.
+            self.values.append(own[:: max(1, own.numel() // VALUES)].clone())
+            self.size += len(self.values[-1])
 
 
 def _identify(pool: _Pool, kind: str) -> Initialisation:
@@ -341,7 +385,9 @@ def _identify(pool: _Pool, kind: str) -> Initialisation:
     error = 1.0 / math.sqrt(2.0 * n) if normal <= uniform else 1.0 / n
     source += f", spread ± {100 * error:.1g}%"
     prior = Normal(mean, std) if normal <= uniform else Uniform(mean - half, mean + half)
-    return Initialisation(prior, source)
+    if pool.fixed is not None:
+        source += ", padding row held at 0"
+    return Initialisation(prior, source, 0.0, pool.fixed)
 
 
 def _kolmogorov(x: np.ndarray[Any, Any], cdf: np.ndarray[Any, Any]) -> float:
