@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 from torch import Tensor
 
 from pindown.engine.checkpoint import Checkpoint, fingerprint
@@ -37,6 +38,7 @@ Array = NDArray[np.float64]
 _FEWEST_RAYS = 16
 _PRIOR_DRAWS = 64
 _EXCESSES = (0.25, 0.5, 1.0, 2.0)
+_LEAST_ACCEPTANCE, _LEAST_SWAPS = 0.1, 0.01
 _SHARE = 0.02  # of the bits, by which runs may still be drifting
 
 
@@ -273,15 +275,17 @@ def _estimate(log_mass: list[float], drift: list[float], runs: list[Run], refere
     spent = any(r.status is Status.BUDGET_SPENT for r in runs)
     kind: Kind = "estimate"
     status = Status.BUDGET_SPENT if spent else Status.REACHED
-    # A block's second half against its first: a quarter of the change is what the whole may still lack.
-    if not abs(change) <= max(0.5, 2.0 * noise):
+    # The second half of a block against its first: where they differ beyond chance, the runs are still on their way.
+    chance = noise * float(stdtrit(dof, 0.975)) if dof >= 1 else math.inf
+    if not abs(change) <= max(0.25, chance):
         if abs(change) <= max(1.0, _SHARE * mean):
             stderr = math.hypot(stderr, change)
             status = Status.WIDENED if not spent else status
         else:
             kind, status = "upper_bound", Status.NOT_CONVERGED
     wide = Estimate(mean, stderr, "bits", "estimate", status, reference, dof)
-    if kind == "estimate" and wide.interval()[1] - mean > max(10.0, 0.25 * mean):
+    stuck = min(r.acceptance for r in runs) < _LEAST_ACCEPTANCE or min(r.swaps for r in runs) < _LEAST_SWAPS
+    if stuck or (kind == "estimate" and wide.interval()[1] - mean > max(10.0, 0.25 * mean)):
         kind, status = "upper_bound", Status.NOT_CONVERGED
     if kind == "upper_bound":
         return Estimate(wide.interval()[1], 0.0, "bits", kind, status, reference)

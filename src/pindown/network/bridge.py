@@ -54,8 +54,8 @@ class BridgeSettings:
     """Sizes of a run.
 
     Attributes:
-        particles: chains on the way along the path; by default 128 in few dimensions, 24 in many.
-        chains: chains at each stage of the exchange; by default 32 in few dimensions, 2 in many.
+        particles: chains on the way along the path; by default 64 in few dimensions, 24 in many.
+        chains: chains at each stage of the exchange; by default 16 in few dimensions, 2 in many.
         moves: trajectories a stage takes on the way.
         spacing: distance of neighbouring stages, in standard deviations of the logarithm of their ratio.
         burn_in: sweeps in which step sizes adapt.
@@ -84,8 +84,8 @@ class BridgeSettings:
         """The settings with the sizes that depend on the dimension filled in."""
         return replace(
             self,
-            particles=self.particles or max(24, min(128, 2**15 // dim)),
-            chains=self.chains or max(2, min(32, 2**12 // dim)),
+            particles=self.particles or max(24, min(64, 2**14 // dim)),
+            chains=self.chains or max(2, min(16, 2**12 // dim)),
         )
 
 
@@ -156,31 +156,37 @@ class _Bridge:
     def descend(self) -> None:
         """Lay the path: one stage after another, each as far from the last as the spacing allows."""
         local, settings = self.local, self.settings
-        beta = local.beta_for(min(self.cutoffs) - local.loss)
+        excess = min(self.cutoffs) - local.loss
+        # Where nothing curves upwards that is known, as if every dimension did: cold enough to stay.
+        beta = local.beta_for(excess) if len(local.curvature) else 0.5 * local.dim / excess
         tether, cloud = self._anchor(beta)
         self.cloud, self.step = cloud, _FIRST_STEP
         self._arrive((tether, beta, 0.0), move=False)
         while self.path[-1][2] < 1.0:
             self._towards(lambda now, t: (now[0], now[1], now[2] + t * (1.0 - now[2])), "the quadratic model")
-        while self.path[-1][0] > 0.0:
-            g = self.path[-1][0]
-            # In ln(1 + γ), down to none.
-            self._towards(lambda now, t, g=g: ((1.0 + g) ** (1.0 - t) - 1.0 if t < 1 else 0.0, now[1], 1.0), "the tether")
-        while self._mean_loss() > min(self.cutoffs):
-            self._towards(lambda now, t: (0.0, now[1] * 4.0**t, 1.0), "the lowest cutoff")
+        while self.path[-1][0] > 0.0 or self._mean_loss() > min(self.cutoffs):
+            g, mean, deviation = self.path[-1][0], self._mean_loss(), float(self.cloud.stats[0, :, 2].std())
+            if g > 0.0 and mean <= min(self.cutoffs) + 0.5 * deviation:
+                # In ln(1 + γ), down to none.
+                self._towards(
+                    lambda now, t, g=g: ((1.0 + g) ** (1.0 - t) - 1.0 if t < 1 else 0.0, now[1], 1.0), "the free basin"
+                )
+            else:
+                # Colder first: chains let go above the cutoff could leave the basin.
+                self._towards(lambda now, t: (now[0], now[1] * 4.0**t, 1.0), "the lowest cutoff")
         while self._mean_loss() < max(self.cutoffs):
             self._towards(lambda now, t: (0.0, now[1] * 0.25**t, 1.0), "the highest cutoff")
 
     def _anchor(self, beta: float) -> tuple[float, Walkers]:
-        """The weakest tether under which the model describes the loss, and chains drawn there."""
-        tether = 0.0
+        """The weakest tether under which the model describes the loss and chains lie below the lowest cutoff."""
+        tether, lowest = 0.0, min(self.cutoffs)
         while True:
             x = self.local.at([tether] * self.particles, [beta] * self.particles).draw(self.rng)
             cloud = Walkers.at(self.objective, self.local, x.unsqueeze(0))
-            gap = beta * (cloud.stats[0, :, 2] - cloud.stats[0, :, 1])
-            if bool(torch.isfinite(gap).all()) and float(gap.std()) <= _MOST_SPREAD:
-                return tether, cloud
-            if tether > 1e12:
+            loss = cloud.stats[0, :, 2]
+            gap = beta * (loss - cloud.stats[0, :, 1])
+            fits = bool(torch.isfinite(gap).all()) and float(gap.std()) <= _MOST_SPREAD
+            if (fits and float(loss.mean()) <= lowest + float(loss.std())) or tether > 1e15:
                 return tether, cloud
             tether = 1.0 if tether == 0.0 else 4.0 * tether
 

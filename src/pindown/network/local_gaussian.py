@@ -109,8 +109,8 @@ class LocalGaussian:
     def beta_for(self, excess: float) -> float:
         """The β at which the model's mean loss, without a tether, lies ``excess`` above L*."""
         h = self.curvature.cpu().numpy()
-        if excess <= 0 or not h.size:
-            return math.inf if h.size else 1.0
+        if not h.size:
+            return 0.0
         c = (self.directions.double() @ self.centre.double()).cpu().numpy()
         a = self.slope.cpu().numpy()
 

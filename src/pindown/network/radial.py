@@ -227,8 +227,6 @@ def shoot(
     """
     beta, tether = local.beta_for(cutoff - local.loss), 0.0
     device = local.centre.device
-    if not math.isfinite(beta):
-        beta = 0.0
 
     def along(n: int, stream: int, t: float, b: float) -> Rays:
         return _along(objective, local, cutoff, n, torch_generator(seed, stream, device=device), t, b)
