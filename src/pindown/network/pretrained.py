@@ -55,8 +55,8 @@ def pretrained(
         >>> pretrained("no/such/folder", None)
         Traceback (most recent call last):
         ...
-        pindown.errors.InputError: no config.json in no/such/folder; wanted a folder with a model. Save it there first: \
-model.save_pretrained(folder).
+        pindown.errors.InputError: no config.json in no/such/folder; wanted a folder with a model. Save it there \
+first: model.save_pretrained(folder).
     """
     model = load_pretrained(folder)
     causal = type(model).__name__.endswith(("ForCausalLM", "LMHeadModel"))

@@ -84,10 +84,10 @@ def _in_depth(who: str, deep: InDepth) -> Iterator[str]:
     found = deep.learning_coefficient
     if found is not None and found.status.ok:
         regular = 0.5 * found.dim
-        sides = {"above": "more than", "below": "less than", "not resolved": "not told apart from"}
+        side = {"above": "more", "below": "less", "not resolved": "neither more nor less"}[judge(found, regular)]
         yield (
-            f"{who}: the local learning coefficient is {_with_interval(found.estimate)}, {sides[judge(found, regular)]} "
-            f"the {regular:,.6g} of a regular model with {found.dim:,} weights."
+            f"{who}: the local learning coefficient is {_with_interval(found.estimate)}, {side} than the "
+            f"{regular:,.6g} of a regular model with {found.dim:,} weights."
         )
     elif found is not None:
         yield f"{who}: the local learning coefficient could not be measured ({found.status.message})"
