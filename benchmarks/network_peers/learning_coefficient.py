@@ -126,9 +126,7 @@ def ask(python: str, peer: str, p: Problem, given: dict[str, Any], threads: int)
         command = [python, str(SCRIPT), peer, str(path), json.dumps({**given, "threads": threads})]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TMPDIR": folder, "PYTHONPATH": ""}
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=LIMIT, check=False, env=environment
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, env=environment)
         except subprocess.TimeoutExpired:
             return {"failed": f"no answer in {LIMIT} s"}
     lines = [line for line in done.stdout.splitlines() if line.startswith("RECORD ")]
@@ -230,7 +228,13 @@ def markdown(record: dict[str, Any]) -> str:
         us = f"{r['microseconds']:.0f}" if "microseconds" in r else r["failed"]
         ratio = f"{r['ratio']:.1f}" if "ratio" in r else ("1" if "failed" not in r else "—")
         lines.append(f"| {r['problem']} | {r['peer']} | {us} | {ratio} |")
-    lines += ["", "## Accuracy", "", "| problem | peer | settings | λ | 95% | truth | error | seconds |", "|" + " --- |" * 8]
+    lines += [
+        "",
+        "## Accuracy",
+        "",
+        "| problem | peer | settings | λ | 95% | truth | error | seconds |",
+        "|" + " --- |" * 8,
+    ]
     for r in record["accuracy"]:
         if "failed" in r:
             lines.append(f"| {r['problem']} | {r['peer']} | {r['settings']} | {r['failed']} | | {r['truth']:g} | | |")

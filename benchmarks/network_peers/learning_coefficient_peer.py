@@ -1,6 +1,6 @@
 """One peer on one problem, under the peer's own interpreter: reads a problem, prints a JSON line. No pindown here.
 
-    PEERS_PYTHON learning_coefficient_peer.py PEER PROBLEM.npz SETTINGS_JSON
+PEERS_PYTHON learning_coefficient_peer.py PEER PROBLEM.npz SETTINGS_JSON
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ def devinterp(problem: dict[str, Any], settings: dict[str, Any]) -> dict[str, An
         return nn.functional.cross_entropy(out, y[rows], reduction="none").unsqueeze(1)
 
     began = time.perf_counter()
-    found = llc(
-        model_of(problem), data, {"train": data}, loss_fn=loss, device="cpu", batches_per_draw=1, **settings
-    )
+    found = llc(model_of(problem), data, {"train": data}, loss_fn=loss, device="cpu", batches_per_draw=1, **settings)
     seconds = time.perf_counter() - began
     chains = np.asarray(found["llc_per_chain"])
     return {"value": float(found["llc_mean"]), "chains": chains.tolist(), "seconds": seconds}
