@@ -193,7 +193,9 @@ class _Bridge:
     def _mean_loss(self) -> float:
         return float(self.cloud.stats[0, :, 2].mean())
 
-    def _towards(self, along: Callable[[tuple[float, float, float], float], tuple[float, float, float]], to: str) -> None:
+    def _towards(
+        self, along: Callable[[tuple[float, float, float], float], tuple[float, float, float]], to: str
+    ) -> None:
         """Go on by one stage: as far along as the spacing allows, with the chains reweighted, resampled and moved."""
         now = self.path[-1]
         stats = self.cloud.stats[0]
@@ -325,7 +327,9 @@ class _Bridge:
             while self.done < total:
                 self._spend()
                 self.sweep()
-                self.report(0.3 + 0.7 * self.done / (settings.burn_in + settings.sweeps * 2**settings.doublings), "exchange")
+                self.report(
+                    0.3 + 0.7 * self.done / (settings.burn_in + settings.sweeps * 2**settings.doublings), "exchange"
+                )
                 if file is not None:
                     file.save({"state": self.state()})
             if self._settled():

@@ -66,9 +66,7 @@ def quadratures(product: Product, start: Tensor, steps: int) -> list[Quadrature]
     ]
 
 
-def _tridiagonal(
-    product: Product, start: Tensor, steps: int
-) -> tuple[Array, Array, Tensor, Tensor, NDArray[np.int64]]:
+def _tridiagonal(product: Product, start: Tensor, steps: int) -> tuple[Array, Array, Tensor, Tensor, NDArray[np.int64]]:
     """Diagonals and off-diagonals ``(b, steps)``, basis ``(steps, b, D)``, lengths, and where each start ended."""
     count, dim = start.shape
     length = torch.linalg.vector_norm(start.double(), dim=1).to(start.dtype)
@@ -161,6 +159,7 @@ def top_pairs(
         tolerance: relative accuracy of the eigenvalues.
         most_products: where ARPACK stops.
     """
+
     def one(x: NDArray[Any]) -> Array:
         v = torch.as_tensor(np.asarray(x).reshape(1, -1)).to(start)
         return product(v)[0].double().cpu().numpy()

@@ -222,5 +222,3 @@ def swap(stages: Stages, walkers: Walkers, parity: int, rng: torch.Generator) ->
     for t in walkers.tensors():
         t[a, i], t[b, j] = t[b, j], t[a, i]
     return probability.mean(1)
-
-
