@@ -238,8 +238,8 @@ def _cutoffs(
     every = sorted({float(c) for c in (*cutoffs, cutoff)}, reverse=True)
     if not all(math.isfinite(c) and c > at_weights for c in every):
         raise InputError(
-            f"cutoffs {', '.join(f'{c:.6g}' for c in every)}", f"finite losses above {at_weights:.6g}, that at the weights",
-            "raise the lowest, or train further",
+            f"cutoffs {', '.join(f'{c:.6g}' for c in every)}",
+            f"finite losses above {at_weights:.6g}, that at the weights", "raise the lowest, or train further",
         )  # fmt: skip
     return float(cutoff), every
 
