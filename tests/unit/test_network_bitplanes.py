@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -671,6 +672,14 @@ def test_what_the_command_refuses(module: str, arguments: tuple[str, ...], code:
     assert done.exit_code == code
     assert words in " ".join(done.stderr.split())
     assert not Path("pindown-bitplanes").exists()
+
+
+def test_every_option_is_in_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "quantise.md").read_text(encoding="utf-8")
+    shown = CliRunner().invoke(app, ["bitplanes", "--help"], terminal_width=200).stdout
+    options = set(re.findall(r"(--[a-z-]+)", shown)) - {"--help"}
+    assert {"--epsilon", "--format"} <= options
+    assert options <= set(re.findall(r"--[a-z-]+", guide))
 
 
 def test_weights_reach_the_subject(module: str) -> None:
