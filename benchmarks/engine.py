@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=300.0, help="wall seconds for one peer on one case")
     parser.add_argument("--no-network", action="store_true", help="leave out the throughput of the network space")
     parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--add", action="store_true", help="put the rows into the record that is in the folder already")
     parser.add_argument("--one", nargs=3, metavar=("PEER", "CASE", "FILE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -171,8 +172,13 @@ def main() -> None:
     record = {"schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
     record["seeds"], record["rows"] = args.seeds, []
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.add:
+        earlier = json.loads((args.out / "engine.json").read_text())
+        record |= {key: earlier[key] for key in ("rows", "network") if key in earlier}
     for row in rows(args.peer or list(PEERS), problems, args.seeds, args.limit):
-        record["rows"].append(row)
+        kept = [r for r in record["rows"] if (r["peer"], r["case"]) != (row["peer"], row["case"])]
+        order = [(case, peer) for case in PROBLEMS for peer in PEERS]
+        record["rows"] = sorted([*kept, row], key=lambda r: order.index((r["case"], r["peer"])))
         save(args.out, record)
     if not args.no_network:
         from throughput import network_throughput

@@ -28,16 +28,26 @@ if TYPE_CHECKING:
         PindownError,
     )
     from pindown.estimate import Estimate, Status
+    from pindown.network.aoyagi import aoyagi
     from pindown.network.audit import audit
+    from pindown.network.basin import basin
+    from pindown.network.basin_result import Basin
+    from pindown.network.bitplanes import bitplanes
     from pindown.network.compare import compare
     from pindown.network.compare_results import NetworkComparison
     from pindown.network.concentration import Concentration, concentration
+    from pindown.network.learning_coefficient import learning_coefficient
+    from pindown.network.learning_coefficient_result import LearningCoefficient
     from pindown.network.noise_results import NoiseTolerance
     from pindown.network.noise_tolerance import noise_tolerance
+    from pindown.network.over_training import LearningCurve, learning_coefficient_over_training
+    from pindown.network.plane_results import BitPlanes
     from pindown.network.pretrained import pretrained
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
+    from pindown.network.spectrum import spectrum
+    from pindown.network.spectrum_result import Spectrum
     from pindown.network.subject import Subject
     from pindown.network.water_filling import water_filling
     from pindown.network.water_results import WaterFilling
@@ -53,6 +63,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit",
+    "Basin",
+    "BitPlanes",
     "BitString",
     "Box",
     "CheckpointError",
@@ -62,6 +74,8 @@ __all__ = [
     "EstimationError",
     "Gaussian",
     "InputError",
+    "LearningCoefficient",
+    "LearningCurve",
     "NetworkComparison",
     "NoiseTolerance",
     "OutputError",
@@ -70,6 +84,7 @@ __all__ = [
     "Profile",
     "Pruning",
     "Simplex",
+    "Spectrum",
     "Status",
     "Subject",
     "Subset",
@@ -77,18 +92,26 @@ __all__ = [
     "WaterFilling",
     "Weights",
     "__version__",
+    "aoyagi",
     "audit",
+    "basin",
+    "bitplanes",
     "compare",
     "concentration",
+    "learning_coefficient",
+    "learning_coefficient_over_training",
     "measure",
     "noise_tolerance",
     "pretrained",
     "pruning",
+    "spectrum",
     "water_filling",
 ]
 
 _HOME = {
     "Audit": "pindown.network.results",
+    "BitPlanes": "pindown.network.plane_results",
+    "Basin": "pindown.network.basin_result",
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
     "CheckpointError": "pindown.errors",
@@ -100,26 +123,35 @@ _HOME = {
     "InputError": "pindown.errors",
     "NetworkComparison": "pindown.network.compare_results",
     "NoiseTolerance": "pindown.network.noise_results",
+    "LearningCoefficient": "pindown.network.learning_coefficient_result",
+    "LearningCurve": "pindown.network.over_training",
     "OutputError": "pindown.errors",
     "PindownError": "pindown.errors",
     "Product": "pindown.spaces.product",
     "Profile": "pindown.engine.profile",
     "Pruning": "pindown.network.pruning_results",
     "Simplex": "pindown.spaces.simplex",
+    "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
     "WaterFilling": "pindown.network.water_results",
     "Weights": "pindown.spaces.network",
+    "aoyagi": "pindown.network.aoyagi",
     "audit": "pindown.network.audit",
+    "bitplanes": "pindown.network.bitplanes",
     "compare": "pindown.network.compare",
     "concentration": "pindown.network.concentration",
+    "learning_coefficient": "pindown.network.learning_coefficient",
+    "learning_coefficient_over_training": "pindown.network.over_training",
     "measure": "pindown.engine.measure",
     "noise_tolerance": "pindown.network.noise_tolerance",
     "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
+    "basin": "pindown.network.basin",
+    "spectrum": "pindown.network.spectrum",
 }
 
 

@@ -93,8 +93,9 @@ _MESSAGES = {
         "The loss became NaN or infinite inside the search. Clip it, or use a wider floating-point format."
     ),
     Status.NOT_CONVERGED: (
-        "The independent runs, or the runs from the prior and those from known solutions, disagree by more than their "
-        "errors allow. The figure is a bound, not an estimate: raise repeats=, or sweeps and chains in settings=."
+        "The independent runs, or the runs from the prior and those from known solutions, disagree by more than "
+        "their errors allow. Where the figure is an estimate, its error is all that they differ by, and may still be "
+        "too small: raise repeats=, or sweeps and chains in settings=."
     ),
     Status.BEYOND_REACH: (
         "This loss is lower than the runs went, so only a bound is known. Measure again with a lower tolerance."

@@ -14,16 +14,15 @@ import pindown
 from pindown import Box, Gaussian, Status
 
 SEED = 20
-# Where a second basin, a narrowing neck or a cross of thin arms can split the runs, or where a metric without
-# correlations leaves the chains slow, saying so is right too.
-MAY_DISAGREE = {"double-basin", "late-basin", "funnel", "crossing-equal", "ellipsoid-rotated", "simplex-centre"}
+# Where a second basin or a narrowing neck can split the runs, saying so is right too.
+MAY_DISAGREE = {"double-basin", "late-basin", "funnel"}
 FAST = [case for case in cases.EVENTS if not case.deep]
 
 
 def check(case: cases.Case) -> None:
     profile = measured(case.name, SEED)
     if case.name in MAY_DISAGREE and profile.status is Status.NOT_CONVERGED:
-        assert profile.bits().kind != "estimate" or not profile.bits().status.ok
+        assert not profile.bits().status.ok
         return
     assert complaints(case, profile) == []
     if math.isfinite(case.exact.learning_coefficient):
@@ -77,6 +76,22 @@ def test_splitting_on_a_smooth_space_agrees_with_the_ladder():
     assert complaints(case, measured(case.name, SEED, "splitting")) == []
 
 
+@pytest.mark.parametrize("name", ["crossing-equal", "power-2"])
+def test_few_dimensions_are_split(name):
+    assert measured(name, SEED).engine == "splitting"
+
+
+def test_where_the_runs_of_the_ladder_disagree_splitting_is_tried():
+    case = cases.BY_NAME["late-basin"]
+    profile = measured(case.name, SEED)
+    if not profile.status.ok:
+        pytest.fail(f"no engine converged: {profile.diagnostics['engine_reason']}")
+    assert profile.engine == "splitting"
+    assert "disagree" in profile.diagnostics["engine_reason"]
+    assert profile.evaluations > sum(i.evaluations for i in profile.islands)
+    assert complaints(case, profile) == []
+
+
 def test_whole_curve_of_a_ball():
     case = cases.BY_NAME["ball-100-300"]
     profile = measured(case.name, SEED)
@@ -103,8 +118,9 @@ def test_solutions_follow_the_prior_within_the_event():
     assert x.shape == (2000, 100)
     value = case.loss(x)
     assert (value <= case.tolerance).all()
-    # Uniform in a 30-ball: (L/t)^15 is uniform, so its mean is 1/2; the 70 free coordinates are uniform on [−1, 1].
-    assert float(((value / case.tolerance) ** 15).mean()) == pytest.approx(0.5, abs=0.06)
+    # Uniform in a 30-ball: (L/t)^15 is uniform, so its mean is 1/2, here to four standard errors of 60 independent
+    # points; the 70 free coordinates are uniform on [−1, 1].
+    assert float(((value / case.tolerance) ** 15).mean()) == pytest.approx(0.5, abs=4 * (12 * 60) ** -0.5)
     assert float(x[:, 30:].square().mean()) == pytest.approx(1 / 3, abs=0.02)
     assert float(x[:, 30:].mean()) == pytest.approx(0.0, abs=0.03)
     directions = x[:, :30].double() / value.double().sqrt().unsqueeze(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 
 import cases
 import pytest
@@ -15,7 +14,8 @@ from pindown import BitString
 from pindown.engine import moves
 
 SEED = 5
-# Control variates make quadratic losses exact whatever the moves do, so that broken moves show on another one.
+# Control variates make quadratic losses exact whatever the moves do, so that broken moves show on another one; and by
+# the ladder alone, since splitting would step in for a ladder that does not converge.
 NOT_QUADRATIC = "corner-sum"
 
 
@@ -28,7 +28,7 @@ def test_the_unbroken_engine_passes_in_the_same_setting():
     assert complaints(case, measured(case)) == []
     assert complaints(case, measured(case, engine="splitting")) == []
     case = cases.BY_NAME[NOT_QUADRATIC]
-    assert complaints(case, measured(case)) == []
+    assert complaints(case, measured(case, engine="ladder")) == []
 
 
 def test_accepting_whatever_the_energy_is_seen(monkeypatch):
@@ -36,11 +36,11 @@ def test_accepting_whatever_the_energy_is_seen(monkeypatch):
 
     def blind(*args):
         end, change = original(*args)
-        return end, torch.full_like(change, -math.log(moves.ACCEPTANCE))
+        return end, torch.zeros_like(change)
 
     monkeypatch.setattr(moves, "_trajectory", blind)
     case = cases.BY_NAME[NOT_QUADRATIC]
-    assert complaints(case, measured(case)) != []
+    assert complaints(case, measured(case, engine="ladder")) != []
 
 
 def test_a_rotation_of_the_wrong_length_is_seen(monkeypatch):
@@ -58,7 +58,7 @@ def test_a_rotation_of_the_wrong_length_is_seen(monkeypatch):
         if hasattr(owner, "hamiltonian"):
             monkeypatch.setattr(owner, "hamiltonian", stretched)
     case = cases.BY_NAME[NOT_QUADRATIC]
-    assert complaints(case, measured(case)) != []
+    assert complaints(case, measured(case, engine="ladder")) != []
 
 
 class Greedy(BitString):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import cases
 import losses
 import pytest
@@ -47,6 +50,17 @@ def test_spent_budget_gives_a_lower_bound_that_holds():
     assert e.kind == "lower_bound"
     assert 0.0 < e.value <= 301.0
     assert profile.evaluations <= 40_000
+
+
+def test_runs_that_disagree_give_neither_a_bound_nor_a_narrow_interval():
+    profile = measured("ball-10-50", 20)
+    first, *rest = profile.islands
+    apart = replace(profile, islands=(replace(first, log_volume=first.log_volume - 10.0), *rest))
+    e = apart.bits()
+    assert e.status is Status.NOT_CONVERGED
+    assert e.kind == "estimate"
+    assert e.stderr >= 10.0 / math.log(2) - 1.0
+    assert profile.bits().status.ok
 
 
 def test_below_the_reach_is_a_lower_bound():

@@ -19,8 +19,11 @@ from pindown.network.subject import Subject
 from pindown.spaces.network import Normal
 
 QUICK = Settings(particles=32, chains=8, burn_in=8, sweeps=16, doublings=1)
-OPTIONS = {"repeats": 2, "jobs": 1, "settings": QUICK}
-ROUGH = {**OPTIONS, "settings": Settings(particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=4)}
+OPTIONS = {"repeats": 2, "jobs": 1, "settings": QUICK, "in_depth": False}
+ROUGH_SIZES = Settings(
+    particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=2, warm_sweeps=4
+)  # fmt: skip
+ROUGH = {**OPTIONS, "settings": ROUGH_SIZES}
 
 
 def ball(dim: int = 8, held_out: bool = False) -> Subject:
@@ -66,7 +69,7 @@ def small() -> Audit:
 
 def test_bits_of_a_ball_are_those_of_chi_square() -> None:
     """P(|w|²/8 ≤ t) for 8 independent standard normals; λ is 4 in the limit of small t."""
-    result = audit(ball(held_out=True), seed=1, repeats=4, jobs=1, tolerances=[0.5, 0.1, 0.01])
+    result = audit(ball(held_out=True), seed=1, repeats=4, jobs=1, tolerances=[0.5, 0.1, 0.01], in_depth=False)
     measurement = result.subjects[0].primary
     for point in measurement.sweep:
         exact = -math.log2(chi2(8).cdf(8 * point.tolerance))

@@ -88,7 +88,7 @@ def test_its_initialisation_is_read_from_the_model(folder: Path) -> None:
 
 @needs_transformers
 def test_what_cannot_be_loaded(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no text"):
+    with pytest.raises(DataError, match="type"):
         pindown.pretrained(folder, torch.zeros(3, 4))
     (tmp_path / "config.json").write_text('{"architectures": ["NoSuchModel"]}')
     with pytest.raises(InputError, match="NoSuchModel"):
@@ -106,5 +106,5 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
     with pytest.raises(InputError, match=r"pindown\[hf\]"):
         load_pretrained(tmp_path)
-    with pytest.raises(InputError, match="a folder with"):
+    with pytest.raises(InputError, match="no config"):
         load_pretrained(tmp_path / "none")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pindown.cli._console import Interrupted, progress_bar, show
-from pindown.cli._output import check_folder, json_text, write_json
-from pindown.errors import CheckpointError, InputError, OutputError
+from pindown.cli._output import write_json
+from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
+from pindown.errors import InputError
 
 if TYPE_CHECKING:
     from pindown.network.plan import Plan
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
-_STDOUT = "-"
 _REPORT, _RECORD, _CHECKPOINT = "report.html", "audit.json", "checkpoint"
 
 
@@ -50,6 +50,20 @@ def audit(
         int | None, typer.Option(min=1, help="Most loss evaluations of each measurement.", show_default="none")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    in_depth: Annotated[
+        bool, typer.Option(help="Whether to ask the best network where its bits sit, its spectrum and the like.")
+    ] = True,
+    epsilon: Annotated[
+        float, typer.Option(min=0.0, help="Rise of the mean loss that counts as harmless where that is asked.")
+    ] = 0.01,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Weights from along the training of TARGET's model: its learning coefficient is followed over them.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
@@ -60,9 +74,11 @@ def audit(
     """Measure how much training has pinned a network down, and write a report."""
     if weights is not None and target is None:
         raise InputError("--weights without TARGET", "a function that makes the model they belong to")
+    if checkpoints is not None and target is None:
+        raise InputError("--checkpoints without TARGET", "a function that makes the model they belong to")
     kept = checkpoint or out / _CHECKPOINT
     if not dry_run:
-        _check_places(out, json, kept, resume=resume, own=checkpoint is None)
+        check_places(out, json, kept, resume=resume, own=checkpoint is None)
 
     from pindown.network.audit import audit as audit_subject
     from pindown.network.audit import audit_digits, plan_audit
@@ -78,12 +94,13 @@ def audit(
                 show(str(part), error=True)
 
     options: dict[str, Any] = {"seed": seed, "full": full, "repeats": repeats, "budget": budget, "jobs": jobs}
+    options |= {"in_depth": in_depth, "epsilon": epsilon, "checkpoints": checkpoints}
     try:
         with progress_bar(quiet=quiet) as progress:
             options |= {"checkpoint": kept, "progress": progress}
             result = audit_digits(**options) if subject is None else audit_subject(subject, **options)
     except KeyboardInterrupt:
-        raise Interrupted(_what_is_kept(kept)) from None
+        raise Interrupted(what_is_kept(kept)) from None
 
     record = result.to_dict()
     _write(record, out, json)
@@ -92,26 +109,8 @@ def audit(
     if not quiet:
         from pindown.report.terminal import audit_summary
 
-        show(audit_summary(record), error=json == _STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == _STDOUT)
-
-
-def _check_places(out: Path, json: str | None, kept: Path, *, resume: bool, own: bool) -> None:
-    """Refuse before any work what would fail after it."""
-    check_folder(out, "--out")
-    if json is not None and json != _STDOUT:
-        if Path(json).is_dir():
-            raise OutputError(f"{json} is a folder", "a file", "give --json a file name")
-        check_folder(Path(json).parent, "--json")
-    if not own:
-        check_folder(kept, "--checkpoint")
-    unfinished = kept.is_dir() and any(kept.iterdir())
-    if unfinished and not resume:
-        raise CheckpointError(
-            f"unfinished work in {kept}", "an empty folder", "go on from it with --resume, or remove it to start anew"
-        )
-    if resume and not unfinished:
-        raise CheckpointError(f"no unfinished work in {kept}", "what an interrupted audit left", "leave out --resume")
+        show(audit_summary(record), error=json == STDOUT)
+        show(f"Report: {out / _REPORT}", error=json == STDOUT)
 
 
 def _subject(target: str, weights: Path | None) -> Subject:
@@ -125,30 +124,17 @@ def _subject(target: str, weights: Path | None) -> Subject:
     return subject.with_model(with_weights(subject.module, weights))
 
 
-def _what_is_kept(kept: Path) -> str:
-    if kept.is_dir() and any(kept.iterdir()):
-        return f"Stopped. What was done is kept in {kept}: run the same command with --resume to go on from there."
-    return "Stopped before there was anything to keep; nothing was written."
-
-
 def _write(record: dict[str, Any], out: Path, json: str | None) -> None:
     from pindown.report.audit import write_audit_report
 
     write_json(record, out / _RECORD)
     write_audit_report(record, out / _REPORT)
     if json is not None:
-        _write_json(record, json)
+        give_json(record, json)
 
 
 def _give_plan(plan: Plan, json: str | None) -> None:
     if json is None:
         show(str(plan))
     else:
-        _write_json(plan.to_dict(), json)
-
-
-def _write_json(record: dict[str, Any], json: str) -> None:
-    if json == _STDOUT:
-        typer.echo(json_text(record), nl=False)
-    else:
-        write_json(record, Path(json))
+        give_json(plan.to_dict(), json)

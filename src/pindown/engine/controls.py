@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pindown.engine.moves import Chains
+from pindown.engine.moves import Chains, StepSizes, along
 from pindown.engine.warp import Warp
 
 __all__ = ["controlled", "virial"]
@@ -28,22 +28,25 @@ __all__ = ["controlled", "virial"]
 Array = NDArray[np.float64]
 
 
-def virial(chains: Chains, warp: Warp, beta: Tensor, scale: Tensor) -> Tensor:
+def virial(chains: Chains, warp: Warp, beta: Tensor, sizes: StepSizes | None) -> Tensor:
     """The two sums above for each chain.
 
     Args:
         chains: ``(K, n, D)``.
         warp: the tempered function of the loss.
         beta: inverse temperature of each stage, ``(K,)``.
-        scale: width of each coordinate at each stage, ``(K, D)``.
+        sizes: the width of each coordinate at each stage; None for stages at the prior, where it is 1.
 
     Returns:
         ``(K, n, 2)``, float64.
     """
     force = (beta.unsqueeze(1) * warp.value_and_slope(chains.loss)[1]).unsqueeze(-1)
+    basis = None if sizes is None else sizes.basis
+    z, gradient = along(chains.z, basis), along(chains.gradient, basis)
+    scale = torch.ones_like(z[:, 0]) if sizes is None else sizes.scale
     weight = torch.stack([torch.ones_like(scale), 1.0 - scale.square()], dim=-1)  # (K, D, 2)
-    prior = torch.matmul(chains.z.square(), weight).double()
-    pull = torch.matmul(chains.z * chains.gradient, weight).double()
+    prior = torch.matmul(z.square(), weight).double()
+    pull = torch.matmul(z * gradient, weight).double()
     return prior + force * pull - weight.sum(1, dtype=torch.float64).unsqueeze(1)
 
 

@@ -101,7 +101,7 @@ class _LadderIsland:
         self.rng = torch_generator(task.seed, task.index, device=task.device)
         self.ladder = Ladder(self.objective, task.tolerance, self.rng, self.settings)
         self.polish: Polish | None = None
-        self.block = 0
+        self.block, self.burn_in = 0, self.settings.burn_in
         self.began = time.perf_counter()
         self.spent = 0.0
         self.checkpoint = None
@@ -146,10 +146,13 @@ class _LadderIsland:
         assert polish is not None
         while True:
             length = settings.sweeps * 2**self.block
-            total = settings.burn_in + settings.sweeps
-            while polish.sweeps < settings.burn_in or len(polish.losses) < length:
-                burning = polish.sweeps < settings.burn_in
+            total = self.burn_in + settings.sweeps
+            while polish.sweeps < self.burn_in or len(polish.losses) < length:
+                burning, before = polish.sweeps < self.burn_in, self.objective.evaluations
                 polish.sweep(adapt=burning)
+                again = self.objective.evaluations - before
+                if burning and not self._affords((1 + _BLOCKS) * again):
+                    self.burn_in = polish.sweeps
                 if burning:
                     self._burn(polish, status)
                 elif len(polish.losses) % max(1, length // _SNAPSHOTS) == 0:
@@ -157,8 +160,7 @@ class _LadderIsland:
                 done = min(1.0, polish.sweeps / total) if self.block == 0 else len(polish.losses) / length
                 self.report(_LADDER_SHARE + (0.97 - _LADDER_SHARE) * done)
                 self._save(None)
-                spent = self.task.budget is not None and self.objective.evaluations >= self.task.budget
-                if spent and len(polish.losses) >= _BLOCKS:
+                if len(polish.losses) >= _BLOCKS and not burning and not self._affords(again):
                     return Status.BUDGET_SPENT
             drift, error = _drift(polish.recorded())
             if abs(drift) <= max(4.0 * error, _LEAST_DRIFT) or self.block >= settings.doublings:
@@ -166,17 +168,21 @@ class _LadderIsland:
             self.block += 1
             polish.forget()
 
+    def _affords(self, evaluations: float) -> bool:
+        budget = self.task.budget
+        return budget is None or self.objective.evaluations + evaluations <= budget
+
     def _burn(self, polish: Polish, status: Status) -> None:
         """Correct the warp half-way by the sweeps of the second quarter; drop what comes before production."""
-        burn_in = self.settings.burn_in
-        if polish.sweeps == burn_in // 2:
+        burn_in = self.burn_in
+        if polish.sweeps == burn_in:
+            polish.forget()
+            polish.sizes.settle()
+        elif polish.sweeps == burn_in // 2:
             polish.refine(self.settings, self.ladder.widest, self.task.tolerance if status.ok else None)
             polish.sizes.gather()
         elif polish.sweeps == burn_in // 4:
             polish.forget()
-        elif polish.sweeps == burn_in:
-            polish.forget()
-            polish.sizes.settle()
 
     def _record(self, status: Status) -> Island:
         polish, task = self.polish, self.task
@@ -192,8 +198,11 @@ class _LadderIsland:
         lambda_loss, lambda_value, lambda_spread = learning_coefficients(recorded, polish.warp)
         points, point_loss, origin = stored(polish)
         warm = np.empty(0), math.nan
-        if task.known is not None:
-            warm = warm_up(polish, task.known.to(polish.chains.z), self.settings.warm_moves, task.tolerance)
+        sweeps = self.settings.warm_moves + self.settings.warm_sweeps
+        leaps = float(polish.sizes.leaps.double().mean())
+        if task.known is not None and self._affords(sweeps * polish.chains.loss.numel() * leaps):
+            settings, known = self.settings, task.known.to(polish.chains.z)
+            warm = warm_up(polish, known, settings.warm_moves, settings.warm_sweeps, task.tolerance)
         reached = reach(weighted)
         if status is Status.REACHED and not (solved and reached <= task.tolerance):
             status = Status.NOT_CONVERGED
@@ -259,6 +268,7 @@ class _LadderIsland:
                 "polish": None if polish is None else polish.state(),
                 "rng": self.rng.get_state(),
                 "block": self.block,
+                "burn_in": self.burn_in,
                 "counts": (
                     self.objective.evaluations,
                     self.objective.gradient_evaluations,
@@ -276,7 +286,7 @@ class _LadderIsland:
         self.rng.set_state(saved["rng"])
         if saved["polish"] is not None:
             self.polish = Polish.from_state(self.objective, self.rng, saved["polish"])
-        self.block, self.spent = saved["block"], saved["spent"]
+        self.block, self.burn_in, self.spent = saved["block"], saved["burn_in"], saved["spent"]
         o = self.objective
         o.evaluations, o.gradient_evaluations, o.non_finite = saved["counts"]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
-from pindown.engine.moves import Chains, StepSizes, hamiltonian
+from pindown.engine.moves import MOST_CORRELATED, Chains, StepSizes, hamiltonian
 from pindown.engine.objective import Objective
 from pindown.engine.settings import Settings
 from pindown.engine.warp import Curve, Schedule, Warp
@@ -47,7 +47,7 @@ class Rung:
         depth: depth at which the stage sits, nats.
         z: the particles after their moves, ``(n, D)``.
         step: step size found.
-        squares: mean squared force along each coordinate, ``(D,)``.
+        squares: mean squared force along each coordinate, ``(D,)``; in few dimensions all mean products, ``(D, D)``.
         forces: depth of each particle and ``ln |∇S|`` there, ``(n, 2)``.
     """
 
@@ -65,6 +65,7 @@ class _Trial:
     beta: float
     sizes: StepSizes
     seen: list[Array]
+    squares: Tensor
 
     @property
     def held(self) -> bool:
@@ -152,10 +153,7 @@ class Ladder:
                 break
             trial = self._try(rise)
         self._chains, self._warp, self._beta = trial.chains, trial.warp, trial.beta
-        chains, warp, sizes = trial.chains, trial.warp, trial.sizes
-        _, slope = warp.value_and_slope(chains.loss)
-        force = (trial.beta * slope).unsqueeze(-1).to(chains.z.dtype) * chains.gradient
-        squares = force.square().mean((0, 1))
+        chains, warp, sizes, squares = trial.chains, trial.warp, trial.sizes, trial.squares
         if self.rungs:
             squares = 0.5 * (squares + self.rungs[-1].squares)
         self._extend(np.concatenate(trial.seen[-max(1, len(trial.seen) - 1) :]))
@@ -175,14 +173,17 @@ class Ladder:
         chains = Chains(*(t[:, pick] for t in (start.z, start.loss, start.gradient, start.origin)))
         sizes = self._sizes(warp)
         temperature = torch.tensor([beta], dtype=torch.float64, device=chains.z.device)
-        before, seen = _ranks(chains.loss[0]), []
+        before, seen, squares = _ranks(chains.loss[0]), [], []
         for moves in range(1, settings.ladder_moves + 1):
             rate = hamiltonian(self.objective, warp, temperature, chains, sizes, self.rng)
             sizes.adapt(rate)
             seen.append(chains.loss[0].cpu().numpy().copy())
+            squares.append(_squares(chains, warp, beta))
             if moves >= 2 and abs(_correlation(before, _ranks(chains.loss[0]))) < settings.rank_correlation:
                 break
-        return _Trial(chains, warp, beta, sizes, seen)
+        # In many dimensions a mean over the last positions has enough terms.
+        late = squares[-1] if squares[-1].ndim == 1 else torch.stack(squares[-max(1, len(squares) - 1) :]).mean(0)
+        return _Trial(chains, warp, beta, sizes, seen, late)
 
     def _forces(self, warp: Warp) -> Tensor:
         chains = self._chains
@@ -199,12 +200,8 @@ class Ladder:
             step, squares = self.rungs[-1].step, self.rungs[-1].squares
         else:
             step, squares = 0.5, torch.zeros_like(chains.z[0, 0])
-        return StepSizes(
-            torch.tensor([step], dtype=torch.float64, device=chains.z.device),
-            StepSizes.scale_from(squares).unsqueeze(0),
-            self.settings.leaps,
-            round=2 if self.rungs else 0,
-        )
+        at = torch.tensor([step], dtype=torch.float64, device=chains.z.device)
+        return StepSizes.from_forces(at, [squares], self.settings.leaps, 2 if self.rungs else 0)
 
     def _next(self, warp: Warp, loss: Tensor) -> tuple[float, Array]:
         """Inverse temperature of the deepest next stage that keeps the effective sample size, and the log ratios."""
@@ -298,6 +295,15 @@ class Ladder:
             self._warp = Warp.from_state(state["warp"], self.objective.device)
         self._centre, self._beta = state["numbers"]
         self._means = list(state["means"])
+
+
+def _squares(chains: Chains, warp: Warp, beta: float) -> Tensor:
+    """Mean squared force along each coordinate ``(D,)``, or in few dimensions the mean products ``(D, D)``."""
+    slope = warp.value_and_slope(chains.loss[0])[1]
+    force = (beta * slope).unsqueeze(-1).to(chains.z.dtype) * chains.gradient[0]
+    if force.shape[1] > MOST_CORRELATED:
+        return force.square().mean(0)
+    return force.mT @ force / len(force)
 
 
 def _falling(loss: Array, depth: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import pickle
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from pindown.engine.checkpoint import fingerprint
 from pindown.engine.enumeration import MOST_POINTS, enumerate_losses
 from pindown.engine.islands import Task, run_islands
+from pindown.engine.moves import MOST_CORRELATED
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.profile import Profile
 from pindown.engine.record import Island
@@ -29,7 +30,7 @@ from pindown.engine.settings import Settings
 from pindown.engine.solutions import Source
 from pindown.engine.two_sided import compare_sides
 from pindown.errors import EstimationError, InputError
-from pindown.estimate import Status
+from pindown.estimate import Status, bits
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space, check_count, is_finite_space, is_smooth
 
@@ -39,6 +40,8 @@ Progress = Callable[[float, str], None]
 _ENGINES = ("auto", "ladder", "splitting", "enumeration")
 _PARALLEL_FROM_SECONDS = 8.0
 _PILOT = 1_000_003
+_LEAST_BUDGET = 1000
+_FEW = 4  # dimensions up to which random moves of many particles mix better than gradients
 _WORST_FIRST = (Status.NON_FINITE, Status.PLATEAU, Status.EXTINCT, Status.BUDGET_SPENT, Status.NOT_CONVERGED)
 
 
@@ -65,8 +68,10 @@ def measure(
     Smooth spaces with a differentiable loss are measured by tempered sequential Monte Carlo on a warp of the loss
     that depends on ranks only, followed by replica exchange and free energies from all stages at once
     (:mod:`~pindown.engine.ladder`, :mod:`~pindown.engine.polish`, :mod:`~pindown.engine.reweight`). Everything
-    else is measured by multilevel splitting (:mod:`~pindown.engine.scout`), or by looking at every point of a
-    small finite space. Independent runs give the interval.
+    else, and what has four dimensions or fewer, is measured by multilevel splitting
+    (:mod:`~pindown.engine.scout`), or by looking at every point of a small finite space. Independent runs give the
+    interval. Where those of the ladder disagree and there are few dimensions, splitting is tried as well;
+    ``profile.diagnostics["engine_reason"]`` says so.
 
     Args:
         space: the prior.
@@ -76,7 +81,8 @@ def measure(
         engine: ``"auto"``, ``"ladder"``, ``"splitting"`` or ``"enumeration"``.
         particles: particles of one run; by default chosen from the dimension.
         repeats: independent runs; at least two for an interval, four or more for a good one.
-        budget: most loss evaluations of all runs together.
+        budget: most loss evaluations of all runs together. A run makes eight sweeps, the fewest that can be read, even
+            where it cannot afford them; the two-sided check is left out where nothing is left for it.
         seed: everything random follows from it.
         device: where points are held, such as ``"cpu"`` or ``"cuda"``.
         checkpoint: folder for unfinished work. The same call with the same folder resumes; more repeats or more
@@ -108,7 +114,7 @@ def measure(
     settings = settings.resolved(space.dim)
     objective = Objective(space, loss, device)
     has_gradient = objective.check(seed)
-    chosen, reason = _choose(engine, space, objective, has_gradient)
+    chosen, reason = _choose(engine, space, objective, has_gradient, known is not None)
     diagnostics: dict[str, Any] = {"engine_reason": reason, "settings": settings.to_dict(), "device": str(device)}
     if chosen == "enumeration":
         return _enumerated(space, objective, tolerance, seed, began, diagnostics)
@@ -118,59 +124,101 @@ def measure(
         known_z = _known(space, objective, known)
     elif known is not None:
         diagnostics["two_sided_reason"] = f"not run: the {chosen} engine has no tempered stages to warm up through"
-    pilot = None
-    if chosen == "splitting":
-        pilot = run_pilot(
-            objective,
-            tolerance,
-            settings,
-            torch_generator(seed, _PILOT, device=device),
-            None if budget is None else budget // 4,
-        )
-        diagnostics["pilot_evaluations"] = objective.evaluations
-        diagnostics["levels"] = len(pilot.levels)
-    mark = ""
-    if checkpoint is not None:
-        Path(checkpoint).mkdir(parents=True, exist_ok=True)
-        mark = _mark(space, objective, tolerance, seed, settings, chosen, budget)
-    each = None if budget is None else max(1, budget // repeats)
-    folder = None if checkpoint is None else str(checkpoint)
-    tasks = [
-        Task(
-            space, _numpy_or_torch(objective), tolerance, seed, settings, i, chosen, str(device), pilot, known_z,
-            each, folder, mark,
-        )
-        for i in range(repeats)
-    ]  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="pindown-") as scratch:
-        workers, why = _jobs(jobs, tasks, objective)
-        diagnostics["jobs"] = why
-        try:
-            islands = run_islands(tasks, workers, progress, Path(scratch))
-        except pickle.PicklingError as error:
-            diagnostics["jobs"] = f"one process: the loss cannot be sent to others ({error})"
-            islands = run_islands(tasks, 1, progress, Path(scratch))
-    two_sided = compare_sides(islands, tolerance, space.reference) if known_z is not None else None
-    profile = Profile(
-        tolerance=tolerance,
-        dim=space.dim,
-        reference=space.reference,
-        engine=chosen,
-        seed=seed,
-        status=_status(islands),
-        islands=tuple(islands),
-        seconds=time.perf_counter() - began,
-        diagnostics=diagnostics | {"runs": [i.diagnostics for i in islands]},
-        two_sided=two_sided,
-        plateau_tries=0 if pilot is None else pilot.tries,
-        source=Source(space, tasks[0].loss),
-    )
+    run = _Run(space, objective, tolerance, settings, repeats, seed, device, known_z, progress, jobs)
+    profile = run.profile(chosen, budget, checkpoint, diagnostics)
+    left = None if budget is None else budget - profile.evaluations
+    if engine == "auto" and _wants_second(profile, known_z) and (left is None or left >= _LEAST_BUDGET):
+        profile = run.second(profile, left, checkpoint, diagnostics)
+    profile = replace(profile, seconds=time.perf_counter() - began)
     at_tolerance = profile.bits().status
     if profile.status.ok and at_tolerance is not profile.status:
         profile = replace(profile, status=at_tolerance)
     if strict and not profile.status.ok:
         raise EstimationError(f"{profile.status}: {profile.status.message}", profile)
     return profile
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The arguments of one measurement, for one engine or two."""
+
+    space: Space
+    objective: Objective
+    tolerance: float
+    settings: Settings
+    repeats: int
+    seed: int
+    device: str
+    known: Tensor | None
+    progress: Progress | None
+    jobs: int | None
+
+    def profile(
+        self, engine: str, budget: int | None, checkpoint: str | Path | None, diagnostics: dict[str, Any]
+    ) -> Profile:
+        """All runs of one engine as a profile."""
+        space, objective, settings, seed = self.space, self.objective, self.settings, self.seed
+        began, diagnostics, before = time.perf_counter(), dict(diagnostics), objective.evaluations
+        pilot = None
+        if engine == "splitting":
+            rng = torch_generator(seed, _PILOT, device=self.device)
+            pilot = run_pilot(objective, self.tolerance, settings, rng, None if budget is None else budget // 4)
+            diagnostics["pilot_evaluations"] = objective.evaluations - before
+            diagnostics["levels"] = len(pilot.levels)
+        folder, mark = None, ""
+        if checkpoint is not None:
+            Path(checkpoint).mkdir(parents=True, exist_ok=True)
+            folder, mark = str(checkpoint), _mark(space, objective, self.tolerance, seed, settings, engine, budget)
+        each = None if budget is None else max(1, budget // self.repeats)
+        tasks = [
+            Task(
+                space, _numpy_or_torch(objective), self.tolerance, seed, settings, i, engine, str(self.device), pilot,
+                self.known, each, folder, mark,
+            )
+            for i in range(self.repeats)
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="pindown-") as scratch:
+            workers, diagnostics["jobs"] = _jobs(self.jobs, tasks, objective)
+            try:
+                islands = run_islands(tasks, workers, self.progress, Path(scratch))
+            except pickle.PicklingError as error:
+                diagnostics["jobs"] = f"one process: the loss cannot be sent to others ({error})"
+                islands = run_islands(tasks, 1, self.progress, Path(scratch))
+        return Profile(
+            tolerance=self.tolerance,
+            dim=space.dim,
+            reference=space.reference,
+            engine=engine,
+            seed=seed,
+            status=_status(islands),
+            islands=tuple(islands),
+            seconds=time.perf_counter() - began,
+            diagnostics=diagnostics | {"runs": [i.diagnostics for i in islands]},
+            two_sided=compare_sides(islands, self.tolerance, space.reference) if self.known is not None else None,
+            plateau_tries=0 if pilot is None else pilot.tries,
+            source=Source(space, tasks[0].loss),
+        )
+
+    def second(
+        self, first: Profile, budget: int | None, checkpoint: str | Path | None, diagnostics: dict[str, Any]
+    ) -> Profile:
+        """The splitting engine's answer where that of the ladder did not converge and splitting's does."""
+        folder = None if checkpoint is None else Path(checkpoint) / "splitting"
+        second = self.profile("splitting", budget, folder, diagnostics)
+        found = ", ".join(f"{-bits(i.log_volume_at(self.tolerance)):.2f}" for i in first.islands)
+        if second.status.ok and second.bits().status.ok:
+            reason = f"the runs of the ladder disagree ({found} bits), those of splitting agree"
+            kept, other = second, first
+        else:
+            reason = f"{first.diagnostics['engine_reason']}; the runs of splitting disagree too"
+            kept, other = first, second
+        spent = {"other_engine_evaluations": other.evaluations}
+        return replace(kept, diagnostics=kept.diagnostics | spent | {"engine_reason": reason})
+
+
+def _wants_second(profile: Profile, known: Tensor | None) -> bool:
+    few = profile.engine == "ladder" and profile.dim <= MOST_CORRELATED and known is None
+    return few and profile.reach <= profile.tolerance and profile.bits().status is Status.NOT_CONVERGED
 
 
 def _check_arguments(
@@ -188,7 +236,7 @@ def _check_arguments(
         raise InputError(f"engine {engine!r}", f"one of {', '.join(_ENGINES)}")
     check_count(repeats, "repeats")
     if budget is not None:
-        check_count(budget, "budget", low=1000)
+        check_count(budget, "budget", low=_LEAST_BUDGET)
     if jobs is not None and (not isinstance(jobs, int) or jobs == 0):
         raise InputError(f"jobs = {jobs!r}", "a whole number, negative to count from the number of cores")
     return t
@@ -199,7 +247,7 @@ def _sizes(particles: int) -> dict[str, int]:
     return {"particles": particles, "splitting_particles": particles}
 
 
-def _choose(engine: str, space: Space, objective: Objective, has_gradient: bool) -> tuple[str, str]:
+def _choose(engine: str, space: Space, objective: Objective, has_gradient: bool, known: bool) -> tuple[str, str]:
     small = is_finite_space(space) and space.size <= MOST_POINTS
     if engine == "enumeration":
         if not is_finite_space(space):
@@ -216,6 +264,8 @@ def _choose(engine: str, space: Space, objective: Objective, has_gradient: bool)
         return engine, "asked for"
     if small and is_finite_space(space):
         return "enumeration", f"the space has only {space.size:,} points"
+    if has_gradient and space.dim <= _FEW and not known:
+        return "splitting", f"in {space.dim} dimensions many particles mix better by random moves than by gradients"
     if has_gradient:
         return "ladder", "the space is smooth and the loss has a gradient"
     if not is_smooth(space):
@@ -277,7 +327,8 @@ def _mark(
     space: Space, objective: Objective, tolerance: float, seed: int, settings: Settings, engine: str, budget: int | None
 ) -> str:
     # More sweeps and more runs may be added later, so they are no part of what a checkpoint belongs to.
-    sizes = {k: v for k, v in settings.to_dict().items() if k not in ("sweeps", "doublings", "threads", "warm_moves")}
+    later = ("sweeps", "doublings", "threads", "warm_moves", "warm_sweeps")
+    sizes = {k: v for k, v in settings.to_dict().items() if k not in later}
     z = objective.prior(16, torch_generator(seed, _PILOT + 1, device=objective.device))
     parts = {"space": space.reference, "dim": space.dim, "tolerance": tolerance, "seed": seed, "engine": engine}
     return fingerprint(parts | {"settings": sizes, "budget": budget}, objective.losses(z).cpu())

@@ -9,7 +9,8 @@ Hamiltonian Monte Carlo). With mass :math:`1/s_i^2` coordinate ``i`` rotates by 
           (z, v) \leftarrow (z\cos\epsilon s + v\sin\epsilon s,\; v\cos\epsilon s - z\sin\epsilon s); \quad
           v \leftarrow v - \tfrac{\epsilon}{2} s \odot \beta \nabla h.
 
-Without a loss nothing is ever rejected, whatever the step, the dimension and the mass.
+Without a loss nothing is ever rejected, whatever the step, the dimension and the mass. In few dimensions the mass may
+have correlations: the coordinates above are then those of an orthogonal basis, under which the prior looks the same.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from torch import Tensor
 from pindown.engine.objective import Objective
 from pindown.engine.warp import Warp
 
-__all__ = ["ACCEPTANCE", "Chains", "StepSizes", "hamiltonian", "swap_neighbours"]
+__all__ = ["ACCEPTANCE", "MOST_CORRELATED", "Chains", "StepSizes", "along", "hamiltonian", "swap_neighbours"]
 
 ACCEPTANCE = 0.8
 """Acceptance that step sizes aim at; 0.65 to 0.9 differ little in cost (Betancourt et al. 2014)."""
+MOST_CORRELATED = 64
+"""Dimensions up to which a mass with correlations is looked for: it takes several times as many samples."""
 _JITTER = 0.2
+_CORRELATED = 10.0  # condition number of the forces' correlations from which on a basis of their own pays
 _TRAJECTORY = math.pi / 2.0  # a quarter turn forgets the start wherever the step fits the curvature
 
 
@@ -65,6 +69,7 @@ class StepSizes:
         most_leaps: most leapfrog steps of a trajectory.
         round: how many adaptations were made.
         total: sum of the logarithms of the steps since :meth:`gather`, and over how many adaptations.
+        basis: orthonormal columns ``(K, D, D)`` along which the scales are, or None for the coordinates themselves.
     """
 
     step: Tensor
@@ -72,6 +77,7 @@ class StepSizes:
     most_leaps: int
     round: int = 0
     total: tuple[Tensor, int] | None = None
+    basis: Tensor | None = None
 
     @property
     def leaps(self) -> Tensor:
@@ -97,6 +103,23 @@ class StepSizes:
             self.step = (self.total[0] / self.total[1]).exp()
         self.total = None
 
+    @classmethod
+    def from_forces(cls, step: Tensor, squares: list[Tensor], most_leaps: int, round: int) -> StepSizes:
+        """Scales from mean squared forces, one tensor a stage.
+
+        Args:
+            step: ``(K,)``.
+            squares: for each stage the mean squares ``(D,)``, or the mean products ``(D, D)``, whose eigenvectors
+                become the basis where they are far from the coordinates.
+            most_leaps: as in the class.
+            round: as in the class.
+        """
+        if all(s.ndim == 1 for s in squares):
+            return cls(step, cls.scale_from(torch.stack(squares)), most_leaps, round)
+        products = torch.stack([s if s.ndim == 2 else torch.diag(s) for s in squares])
+        values, basis = _axes(products)
+        return cls(step, cls.scale_from(values), most_leaps, round, basis=basis)
+
     @staticmethod
     def scale_from(squares: Tensor) -> Tensor:
         r"""Scales ``1/√(1 + E[(∂φ)²])`` from mean squared forces.
@@ -105,6 +128,28 @@ class StepSizes:
         share, so this is the conditional width of the coordinate.
         """
         return (1.0 + squares).rsqrt()
+
+    def of(self, stages: slice) -> StepSizes:
+        """The step sizes of some stages, to be adapted anew."""
+        basis = None if self.basis is None else self.basis[stages]
+        return StepSizes(self.step[stages], self.scale[stages], self.most_leaps, basis=basis)
+
+
+def along(x: Tensor, basis: Tensor | None) -> Tensor:
+    """Points ``(K, n, D)`` in the coordinates of each stage's basis."""
+    return x if basis is None else torch.matmul(x, basis)
+
+
+def _axes(products: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Mean squares along the axes of each matrix ``(K, D, D)``, and the axes; None where the coordinates will do."""
+    squares = products.diagonal(dim1=1, dim2=2)
+    width = squares.clamp_min(torch.finfo(squares.dtype).tiny).rsqrt()
+    correlation = torch.linalg.eigvalsh(width.unsqueeze(1) * products * width.unsqueeze(2))
+    turned = correlation[:, -1] > _CORRELATED * correlation[:, 0].clamp_min(0.0)
+    values, basis = torch.linalg.eigh(products)
+    straight = torch.eye(products.shape[1], dtype=products.dtype, device=products.device)
+    basis = torch.where(turned.view(-1, 1, 1), basis, straight)
+    return torch.where(turned.unsqueeze(1), values.clamp_min(0.0), squares), basis if bool(turned.any()) else None
 
 
 def _smooth(x: Tensor) -> Tensor:
@@ -141,9 +186,8 @@ def hamiltonian(
         # Single precision is drawn several times faster, and a velocity's last bits matter to nothing.
         velocity = torch.randn((len(block), n, dim), generator=rng, device=device, dtype=torch.float32).to(dtype)
         start = Chains(chains.z[block], chains.loss[block], chains.gradient[block], chains.origin[block])
-        end, energy_change = _trajectory(
-            objective, warp, beta[block].unsqueeze(1), start, velocity, turn, sizes.scale[block], leaps[block].tolist()
-        )
+        target = _Target(objective, warp, beta[block].unsqueeze(1), None if sizes.basis is None else sizes.basis[block])
+        end, energy_change = _trajectory(target, start, velocity, turn, sizes.scale[block], leaps[block].tolist())
         probability = torch.exp(-energy_change.clamp_min(0.0)).nan_to_num(0.0)
         rate[block] = probability.mean(1)
         taken = coin[block] < probability
@@ -154,18 +198,27 @@ def hamiltonian(
     return rate
 
 
+@dataclass
+class _Target:
+    """The tempered density of some stages, in the coordinates of their bases."""
+
+    objective: Objective
+    warp: Warp
+    beta: Tensor
+    basis: Tensor | None
+
+    def losses_and_gradients(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and gradients of the first ``len(z)`` stages."""
+        basis = None if self.basis is None else self.basis[: len(z)]
+        x = along(z, None if basis is None else basis.mT)
+        loss, gradient = self.objective.losses_and_gradients(x.view(-1, x.shape[-1]), look=False)
+        return loss.view(z.shape[:2]), along(gradient.view(z.shape), basis)
+
+
 def _trajectory(
-    objective: Objective,
-    warp: Warp,
-    beta: Tensor,
-    start: Chains,
-    v: Tensor,
-    turn: Tensor,
-    scale: Tensor,
-    leaps: list[int],
+    target: _Target, start: Chains, v: Tensor, turn: Tensor, scale: Tensor, leaps: list[int]
 ) -> tuple[Chains, Tensor]:
     """One trajectory of stages that are sorted by their leaps, the longest first; those that end early drop out."""
-    dim = v.shape[-1]
     # The velocity is held as v/s, so that a kick by ε s β ∇h is one multiplication by a number a chain.
     epsilon = turn[..., :1] / scale[:, None, :1]
     cos, sin = torch.cos(turn), torch.sin(turn)
@@ -174,25 +227,25 @@ def _trajectory(
 
     def kick(v: Tensor, size: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
         """Kick the velocities in place; returns β h."""
-        value, slope = warp.value_and_slope(loss)
-        force = (beta[: len(v)] * slope).to(v.dtype).unsqueeze(-1) * size
+        value, slope = target.warp.value_and_slope(loss)
+        force = (target.beta[: len(v)] * slope).to(v.dtype).unsqueeze(-1) * size
         v.addcmul_(gradient, force, value=-1.0)
-        return beta[: len(v)] * value
+        return target.beta[: len(v)] * value
 
     def kinetic(z: Tensor, v: Tensor, scale: Tensor) -> Tensor:
         speed = v * scale.unsqueeze(1)
         # Sums of many squares are what a rejection is decided on.
         return 0.5 * (z.square().sum(-1, dtype=torch.float64) + speed.square().sum(-1, dtype=torch.float64))
 
-    before = kinetic(start.z, v, scale) + kick(v, 0.5 * epsilon, start.loss, start.gradient)
-    z, ended, leap = start.z, [], 0
+    z = along(start.z, target.basis)
+    before = kinetic(z, v, scale) + kick(v, 0.5 * epsilon, start.loss, along(start.gradient, target.basis))
+    ended, leap = [], 0
     while len(z):
         leap += 1
         c, n = cos[: len(z)], len(z)
         z, turned = (c * z).addcmul_(forward[:n], v), z
         v.mul_(c).addcmul_(back[:n], turned, value=-1.0)
-        flat_loss, flat_gradient = objective.losses_and_gradients(z.view(-1, dim), look=False)
-        loss, gradient = flat_loss.view(z.shape[:2]), flat_gradient.view(z.shape)
+        loss, gradient = target.losses_and_gradients(z)
         going = sum(count > leap for count in leaps)
         # The last kick of a trajectory is half a kick.
         size = epsilon[:n].clone()
@@ -204,7 +257,8 @@ def _trajectory(
             ended.append((z[last], loss[last], gradient[last], energy))
             z, v = z[:going], v[:going]
     z, loss, gradient, after = (torch.cat(parts) for parts in zip(*reversed(ended), strict=True))
-    return Chains(z, loss, gradient, start.origin), after - before
+    back_again = None if target.basis is None else target.basis.mT
+    return Chains(along(z, back_again), loss, along(gradient, back_again), start.origin), after - before
 
 
 def swap_neighbours(h: Tensor, beta: Tensor, chains: Chains, parity: int, rng: torch.Generator) -> Tensor:

@@ -101,12 +101,8 @@ class Polish:
             z.append(rung.z[pick.to(rung.z.device)])
             steps.append(rung.step)
             squares.append(rung.squares)
-        sizes = StepSizes(
-            torch.tensor(steps, dtype=torch.float64, device=device),
-            StepSizes.scale_from(torch.stack(squares)),
-            settings.leaps,
-            round=1,
-        )
+        at = torch.tensor(steps, dtype=torch.float64, device=device)
+        sizes = StepSizes.from_forces(at, squares, settings.leaps, 1)
         return cls(objective, rng, warp, beta, Chains.at(objective, torch.stack(z)), sizes)
 
     def sweep(self, *, adapt: bool) -> None:
@@ -128,8 +124,11 @@ class Polish:
             self.swaps[parity::2] += 0.1 * (rate - self.swaps[parity::2])
         self.sweeps += 1
         self.losses.append(chains.loss.cpu().numpy().copy())
-        scale = torch.cat([torch.ones_like(self.sizes.scale[:1]), self.sizes.scale])
-        self.sums.append(virial(chains, self.warp, self.beta, scale).cpu().numpy())
+        whole = (chains.z, chains.loss, chains.gradient, chains.origin)
+        # The prior stage has no width to learn: all of its weights 1 − s² are 0.
+        prior = virial(Chains(*(t[:1] for t in whole)), self.warp, self.beta[:1], None)
+        rest = virial(Chains(*(t[1:] for t in whole)), self.warp, self.beta[1:], self.sizes)
+        self.sums.append(torch.cat([prior, rest]).cpu().numpy())
 
     def refine(self, settings: Settings, widest: float, tolerance: float | None) -> None:
         """Correct the warp by what was recorded, and place the stages anew on it.
@@ -190,7 +189,7 @@ class Polish:
             "warp": self.warp.state(),
             "beta": self.beta,
             "chains": (self.chains.z, self.chains.loss, self.chains.gradient, self.chains.origin),
-            "sizes": (self.sizes.step, self.sizes.scale, self.sizes.most_leaps, self.sizes.round, self.sizes.total),
+            "sizes": tuple(vars(self.sizes).values()),
             "losses": [torch.as_tensor(a) for a in self.losses],
             "sums": [torch.as_tensor(a) for a in self.sums],
             "snapshots": [(z, torch.as_tensor(a), torch.as_tensor(o)) for z, a, o in self.snapshots],

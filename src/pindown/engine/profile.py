@@ -74,7 +74,8 @@ class Profile:
     @property
     def evaluations(self) -> int:
         """Loss evaluations of all runs."""
-        return sum(i.evaluations for i in self.islands) + int(self.diagnostics.get("pilot_evaluations", 0))
+        further = ("pilot_evaluations", "other_engine_evaluations")
+        return sum(i.evaluations for i in self.islands) + sum(int(self.diagnostics.get(k, 0)) for k in further)
 
     @property
     def gradient_evaluations(self) -> int:
@@ -102,8 +103,9 @@ class Profile:
         Returns:
             An estimate where every run reached ``t`` and the runs agree; widened where second halves of the runs
             still differ from first halves, or where the two directions of the check lie up to 15% apart, and then
-            the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the runs
-            disagree an upper bound: the least of them, since a run that missed a basin sees too little volume.
+            the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the two
+            directions lie further apart, an upper bound: the chains from the prior, which lag behind, see too little
+            volume. Where the runs disagree, their mean with all that they differ by as its error, and the status.
         """
         t = self._loss(t)
         if self.engine == "enumeration":
@@ -115,8 +117,11 @@ class Profile:
         mean, stderr = mean_and_stderr(values)
         dof = max(1.0, self.repeats - 1.0)
         gap = self._bracket() * mean
-        if self.status is Status.NOT_CONVERGED or self._disagree(values) or gap > _WIDEST_BRACKET * mean:
+        if gap > _WIDEST_BRACKET * mean:
             return Estimate(min(values), stderr, "bits", "upper_bound", Status.NOT_CONVERGED, self.reference, dof)
+        if self.status is Status.NOT_CONVERGED or self._disagree(values):
+            apart = max(stderr, max(values) - min(values))
+            return Estimate(mean, apart, "bits", "estimate", Status.NOT_CONVERGED, self.reference, dof)
         status = Status.REACHED
         if self._drifting():
             status, stderr = Status.WIDENED, math.hypot(stderr, 0.5 * self._mean_drift())

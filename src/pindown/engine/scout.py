@@ -29,6 +29,7 @@ __all__ = ["Level", "Pilot", "SplittingRun", "run_levels", "run_pilot"]
 Array = NDArray[np.float64]
 _PLATEAU_LEVELS = 30
 _ACCEPTANCE = 0.3
+_SPREAD = 1.5  # in the logarithm of a move's size
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,10 @@ class _Population:
         space, rng = self.objective.space, self.rng
         if self.objective.smooth:
             noise = torch.randn(self.x.shape, generator=rng, device=self.x.device, dtype=self.x.dtype)
-            proposal = math.sqrt(max(0.0, 1.0 - scale * scale)) * self.x + scale * noise
+            # Long and short moves in turn: where the set has thin arms, no one size suits it.
+            spread = 2.0 * torch.rand((len(self.x), 1), generator=rng, device=self.x.device, dtype=self.x.dtype) - 1.0
+            size = (scale * torch.exp(_SPREAD * spread)).clamp_max(1.0)
+            proposal = (1.0 - size.square()).sqrt() * self.x + size * noise
         else:
             proposal = space.propose(self.x, scale, rng=rng)
         value = self.objective.losses(proposal)

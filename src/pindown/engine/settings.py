@@ -33,6 +33,7 @@ class Settings:
         splitting_particles: particles of one splitting run.
         splitting_moves: most moves a level of splitting takes.
         warm_moves: trajectories a stage takes when chains are warmed up from known solutions.
+        warm_sweeps: sweeps of replica exchange that follow, of which the second half counts.
         keep_bytes: most memory for stored solutions of one run.
         threads: threads of the tensor library in one run.
     """
@@ -54,7 +55,8 @@ class Settings:
     pilot_particles: int = 200
     splitting_particles: int = 1000
     splitting_moves: int = 64
-    warm_moves: int = 16
+    warm_moves: int = 8
+    warm_sweeps: int = 32
     keep_bytes: int = 128 * 2**20
     threads: int = 1
 
@@ -64,6 +66,8 @@ class Settings:
             "chains": 1,
             "burn_in": 1,
             "sweeps": 8,
+            "warm_moves": 1,
+            "warm_sweeps": 2,
             "stages": 1,
             "splitting_moves": 1,
             "threads": 1,

@@ -5,6 +5,9 @@ the bits that come out too many. Chains warmed up from a solution lag the other 
 few. Where both agree the lag is below the error, and the solution lies in the bulk that the prior's chains
 found; where they do not, they bracket the truth (Grosse, Ancha and Roy 2016, Measuring the reliability of MCMC
 inference with bidirectional Monte Carlo; Jarzynski 1997 for the sign of the lag).
+
+The chains climb stage by stage, leaving a copy at each, and the copies then take sweeps of replica exchange like those
+of the cooled side, whose estimate is so made twice in the same way from opposite ends.
 """
 
 from __future__ import annotations
@@ -14,45 +17,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pindown.engine.controls import virial
-from pindown.engine.moves import Chains, StepSizes, hamiltonian
+from pindown.engine.moves import Chains, hamiltonian
 from pindown.engine.polish import Polish
-from pindown.engine.reweight import Recorded
 
 __all__ = ["warm_up"]
 
 Array = NDArray[np.float64]
+_UNUSED = 0.5  # share of the sweeps
+_AT_FIRST = 4  # times as many moves at the deepest stage, where a known solution may be far from typical
 
 
-def warm_up(polish: Polish, known: Tensor, moves: int, tolerance: float) -> tuple[Array, float]:
+def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: float) -> tuple[Array, float]:
     """Warm chains up from ``known`` and measure the volume from their side.
 
     Args:
-        polish: the stages, step sizes and recorded sweeps of the cooled side; its chains stay as they are.
+        polish: the stages and step sizes of the cooled side; its chains stay as they are.
         known: solutions as standard normals, ``(m, D)``.
-        moves: trajectories at each stage; the first half is not used. The first stage takes four times as many.
+        moves: trajectories at each stage on the way up.
+        sweeps: sweeps of replica exchange from there; the first half is not used.
         tolerance: where the volume is compared.
 
     Returns:
         Mean loss at stages 1 to K, and ``ln P(L ≤ tolerance)``.
     """
+    warm = Polish(polish.objective, polish.rng, polish.warp, polish.beta, _climb(polish, known, moves), polish.sizes)
+    unused = int(_UNUSED * sweeps)
+    for sweep in range(sweeps):
+        if sweep == unused:
+            warm.forget()
+        warm.sweep(adapt=False)
+    recorded = warm.recorded()
+    weighted, _ = recorded.weigh()
+    return recorded.loss[:, 1:].mean((0, 2)), weighted.log_volume_at(tolerance)
+
+
+def _climb(polish: Polish, known: Tensor, moves: int) -> Chains:
+    """Chains at all stages that descend from known solutions."""
     stages, n, _ = polish.chains.z.shape
     start = known[torch.arange(n, device=known.device) % len(known)]
     chains = Chains.at(polish.objective, start.unsqueeze(0).clone())
-    loss, sums = np.empty((moves - moves // 2, stages, n)), np.empty((moves - moves // 2, stages, n, 2))
+    left = []
     for k in range(stages - 1, 0, -1):
-        sizes = StepSizes(polish.sizes.step[k - 1 : k], polish.sizes.scale[k - 1 : k], polish.sizes.most_leaps)
-        unused = (4 * moves if k == stages - 1 else moves) - len(loss)
-        for move in range(-unused, len(loss)):
+        sizes = polish.sizes.of(slice(k - 1, k))
+        for _ in range(_AT_FIRST * moves if k == stages - 1 else moves):
             hamiltonian(polish.objective, polish.warp, polish.beta[k : k + 1], chains, sizes, polish.rng)
-            if move >= 0:
-                loss[move, k] = chains.loss[0].cpu().numpy()
-                sums[move, k] = virial(chains, polish.warp, polish.beta[k : k + 1], sizes.scale)[0].cpu().numpy()
-    for move in range(len(loss)):
-        fresh = Chains.at(polish.objective, polish.objective.prior(n, polish.rng).unsqueeze(0))
-        loss[move, 0] = fresh.loss[0].cpu().numpy()
-        sums[move, 0] = (
-            virial(fresh, polish.warp, polish.beta[:1], torch.ones_like(polish.sizes.scale[:1]))[0].cpu().numpy()
-        )
-    weighted, _ = Recorded.of(loss, sums, polish.warp, polish.beta).weigh()
-    return loss[:, 1:].mean((0, 2)), weighted.log_volume_at(tolerance)
+        left.append(Chains(*(t.clone() for t in (chains.z, chains.loss, chains.gradient, chains.origin))))
+    left.append(Chains.at(polish.objective, polish.objective.prior(n, polish.rng).unsqueeze(0)))
+    parts = [(c.z, c.loss, c.gradient, c.origin) for c in reversed(left)]
+    return Chains(*(torch.cat(p) for p in zip(*parts, strict=True)))

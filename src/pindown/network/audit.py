@@ -23,9 +23,10 @@ from pindown.errors import InputError
 from pindown.estimate import Estimate
 from pindown.network.comparison import clustered_mean, difference
 from pindown.network.digits import digits_subject
+from pindown.network.in_depth import EPSILON, InDepth, in_depth, read_questions
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
-from pindown.network.plan import Plan, default_settings, plan_audit
+from pindown.network.plan import Plan, default_settings, plan_audit, quick_options
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -40,6 +41,7 @@ _REPEATS, _REPEATS_FULL = 4, 12
 _DRAWS, _DRAWS_FULL = 200, 1000
 _PRIOR_DRAWS = 256
 _SWEEP = 7
+_IN_DEPTH_SHARE = 0.3  # of the progress
 
 
 def audit(
@@ -48,6 +50,9 @@ def audit(
     seed: int = 0,
     full: bool = False,
     tolerances: Iterable[float] | None = None,
+    in_depth: bool | Iterable[str] = True,
+    epsilon: float = EPSILON,
+    checkpoints: str | Path | None = None,
     repeats: int | None = None,
     budget: int | None = None,
     checkpoint: str | Path | None = None,
@@ -70,6 +75,8 @@ def audit(
     4. Weights are drawn from the prior given a training loss of at most the mean of the trained networks', and
        their held-out error (held-out loss, where there are no classes) is compared with the trained networks'.
        Draws of one independent run are a cluster.
+    5. The trained network with the lowest training loss is asked what :func:`pindown.network.in_depth.in_depth` asks:
+       its learning coefficient and basin, its spectrum, and where its bits sit.
 
     Args:
         subject: one or more. Trained weights come from the model itself (where its loss is below all of 256 prior
@@ -77,6 +84,9 @@ def audit(
         seed: everything random follows from it.
         full: 12 independent runs in place of 4, more draws, and for the digits more training runs.
         tolerances: training losses to read off; the lowest is where the measurement ends.
+        in_depth: which questions of the fifth step to ask, all by default.
+        epsilon: the rise of the mean loss that they count as harmless.
+        checkpoints: folder of weights from along a training run, whose learning coefficient is followed.
         repeats: independent runs of each measurement.
         budget: most loss evaluations of each measurement.
         checkpoint: folder for unfinished work; the same call with it resumes.
@@ -102,13 +112,14 @@ def audit(
     began = time.perf_counter()
     subjects = as_subjects(subject)
     progress = None if progress is None else rising(progress)
-    wanted = _checked_tolerances(tolerances)
+    wanted, questions = _checked_tolerances(tolerances), read_questions(in_depth)
     jobs_done: list[SubjectAudit] = []
     remarks: list[str] = []
     for i, one in enumerate(subjects):
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
-            device=device or str(one.device), tolerances=wanted,
+            device=device or str(one.device), tolerances=wanted, questions=questions, epsilon=epsilon,
+            checkpoints=checkpoints,
             settings=settings or default_settings(one.space().dim, full=full),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
@@ -161,12 +172,13 @@ class _Run:
 
     def __init__(
         self, subject: Subject, *, seed: int, full: bool, repeats: int | None, budget: int | None, jobs: int | None,
-        device: str, settings: Settings | None, tolerances: list[float] | None, checkpoint: Path | None,
-        progress: Progress | None,
+        device: str, settings: Settings | None, tolerances: list[float] | None, questions: tuple[str, ...],
+        epsilon: float, checkpoints: str | Path | None, checkpoint: Path | None, progress: Progress | None,
     ) -> None:  # fmt: skip
         self.subject, self.seed, self.checkpoint, self.progress = subject, seed, checkpoint, progress
         self.repeats = repeats or (_REPEATS_FULL if full else _REPEATS)
         self.draws = _DRAWS_FULL if full else _DRAWS
+        self.full, self.questions, self.epsilon, self.checkpoints = full, questions, epsilon, checkpoints
         self.options: dict[str, Any] = {"budget": budget, "jobs": jobs, "device": device, "settings": settings}
         self.tolerances = tolerances
         self.remarks: list[str] = []
@@ -185,11 +197,12 @@ class _Run:
         subject = self.subject
         margins = subject.classes is not None
         tolerance, sweep = self._tolerances()
-        share = 0.5 if margins else 1.0
+        deep = _IN_DEPTH_SHARE if self._goes_deeper else 0.0
+        share = (1.0 - deep) * (0.5 if margins else 1.0)
         profile = self._measure(self.loss, tolerance, self.known, 0, 0.0, share)
         measurements = [self._read(self.loss, profile, tolerance, sweep, primary=True)]
         if margins:
-            measurements.append(self._margins())
+            measurements.append(self._margins(share))
         return SubjectAudit(
             name=subject.name,
             architecture=subject.architecture,
@@ -203,6 +216,7 @@ class _Run:
             solutions=tuple(self._solutions(profile)),
             measurements=tuple(measurements),
             comparison=self._comparison(profile),
+            in_depth=self._in_depth(),
         )
 
     def _trained(self) -> list[Solution]:
@@ -266,14 +280,33 @@ class _Run:
             **self.options,
         )  # fmt: skip
 
-    def _margins(self) -> Measurement:
+    @property
+    def _goes_deeper(self) -> bool:
+        return bool(self.solutions) and (bool(self.questions) or self.checkpoints is not None)
+
+    def _in_depth(self) -> InDepth | None:
+        """What is asked of the best trained network, where there is one."""
+        if not self._goes_deeper:
+            return None
+        best = int(self.train_loss.argmin())
+        twin = self.subject.with_solutions(self.solutions)
+        return in_depth(
+            twin, solution=best, questions=self.questions, epsilon=self.epsilon, seed=child_seed(self.seed, 2) % 2**31,
+            options=None if self.full else quick_options(self.space.dim), checkpoints=self.checkpoints,
+            checkpoint=None if self.checkpoint is None else self.checkpoint / "in-depth",
+            progress=None if self.progress is None else window(
+                self.progress, 1.0 - _IN_DEPTH_SHARE, _IN_DEPTH_SHARE, self.solutions[best].name
+            ),
+        )  # fmt: skip
+
+    def _margins(self, share: float) -> Measurement:
         loss = self.subject.margin_objective()
         shortfall = loss(self.known) if len(self.known) else self.prior_loss[:0]
         tolerance, known = 0.0, self.known[shortfall <= 0]
         if len(self.known) and not len(known):
             tolerance, known = float(shortfall.min()), self.known
             self.remarks.append(f"No trained network has zero training error: the margin loss ends at {tolerance:.3g}.")
-        profile = self._measure(loss, tolerance, known, 1, 0.5, 0.5)
+        profile = self._measure(loss, tolerance, known, 1, share, share)
         assert self.prior_margin is not None
         sweep = _sweep(float(self.prior_margin.median()), tolerance)
         return self._read(loss, profile, tolerance, sweep, primary=False)

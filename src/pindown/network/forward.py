@@ -131,6 +131,15 @@ class Forward:
                     return torch.func.vmap(lambda w: self.one(w, inputs))(self.space.unflatten(x))
             return torch.stack([self.one(self.space.unflatten(row), inputs) for row in x])
 
+    def paired(self, x: Tensor, inputs: Inputs) -> Tensor:
+        """Outputs ``(N, B, …)`` of networks ``x`` ``(N, D)``, each on inputs of its own: ``(N, B, …)``."""
+        with self._lock:
+            if self.path == "vmap":
+                with plain_attention():
+                    return torch.func.vmap(self.one)(self.space.unflatten(x), inputs)
+            rows = [tuple(t[i] for t in inputs) if isinstance(inputs, tuple) else inputs[i] for i in range(len(x))]
+            return torch.stack([self.one(self.space.unflatten(w), own) for w, own in zip(x, rows, strict=True)])
+
     def probe(self, x: Tensor, inputs: Inputs) -> tuple[Tensor, str]:
         """Run two points on a few examples and settle on a path.
 

@@ -19,16 +19,15 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit"]
+__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=16, chains=2, burn_in=24, sweeps=40, doublings=0, leaps=8, spacing=1.5, ladder_size=0.3, ladder_moves=3,
-    warm_moves=12,
+    particles=16, chains=2, burn_in=16, sweeps=28, doublings=0, leaps=12, spacing=2.0, ladder_size=0.3, ladder_moves=3,
+    warm_moves=3, warm_sweeps=16,
 )  # fmt: skip
-_GUESSED_LEAPS = 8.0  # leapfrog steps a trajectory, seen between 4 and 16 on networks
-_LADDER_MOVES = 4.0
-_LADDER_STAGES = 3.0  # stages of the descent for each stage of the replica exchange
+_LEAPS = 0.9  # of the most leapfrog steps that a trajectory may take, seen on networks
+_LADDER_STEP = 1.2  # standard deviations of the depth that a stage of the descent goes
 _COPIES = 5.0  # position, gradient, velocity and two in flight, for each chain
 _PROBE_SECONDS = 0.4
 _MEMORY_LIMIT = 24e9
@@ -168,14 +167,15 @@ def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, 
         deep = 0.5 * min(dim, subject.labels) * math.log2(1000.0)
     _, depths = place_stages(max(1.0, nats(deep)), dim, sizes)
     stages = len(depths)
-    trajectories = particles * _LADDER_MOVES * _LADDER_STAGES * stages
-    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves)
+    ladder_stages = stages * sizes.spacing / _LADDER_STEP
+    trajectories = particles * sizes.ladder_moves * ladder_stages
+    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves + sizes.warm_sweeps)
     measurements = 2 if subject.classes is not None else 1
-    evaluations = measurements * runs * trajectories * _GUESSED_LEAPS
+    evaluations = measurements * runs * trajectories * _LEAPS * sizes.leaps
     rate = _rate(subject.objective(), subject)
     memory = float(subject.data_bytes) + 3e8  # the interpreter and its libraries
     width = subject.space().from_normal(torch.zeros(1, dim)).element_size()
-    memory += (_COPIES * stages * chains + _LADDER_STAGES * stages * particles) * dim * width + sizes.keep_bytes
+    memory += (_COPIES * stages * chains + ladder_stages * particles) * dim * width + sizes.keep_bytes
     memory *= workers
     seconds = evaluations / rate / workers
     advice = ""
@@ -226,3 +226,15 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"
+
+
+def quick_options(dim: int) -> dict[str, dict[str, Any]]:
+    """Arguments with which the questions about one trained network are answered within the default audit's minutes."""
+    return {
+        "learning_coefficient": {"precision": 0.1, "self_check": False},
+        "basin": {} if dim < _SMALL else {"method": "radial"},
+        "bitplanes": {"draws": 64},
+        "pruning": {"draws": 4},
+        "noise_tolerance": {"accuracy": 0.1},
+        "water_filling": {"accuracy": 0.1},
+    }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pindown.engine.profile import Profile
 from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
+from pindown.network.in_depth import InDepth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,6 +206,7 @@ class SubjectAudit:
         solutions: the trained networks.
         measurements: one for each loss.
         comparison: None where there are no held-out data, no trained network or no random solutions.
+        in_depth: what was asked of the trained network with the lowest training loss; None where nothing was.
     """
 
     name: str
@@ -219,6 +221,7 @@ class SubjectAudit:
     solutions: tuple[SolutionAudit, ...]
     measurements: tuple[Measurement, ...]
     comparison: Comparison | None
+    in_depth: InDepth | None = None
 
     @property
     def primary(self) -> Measurement:
@@ -233,6 +236,7 @@ class SubjectAudit:
             "solutions": [s.to_dict() for s in self.solutions],
             "measurements": [m.to_dict() for m in self.measurements],
             "comparison": _out(self.comparison),
+            "in_depth": _out(self.in_depth),
         }
 
     @classmethod
@@ -243,6 +247,7 @@ class SubjectAudit:
         parts["solutions"] = tuple(SolutionAudit.from_dict(s) for s in r["solutions"])
         parts["measurements"] = tuple(Measurement.from_dict(m) for m in r["measurements"])
         parts["comparison"] = None if r["comparison"] is None else Comparison.from_dict(r["comparison"])
+        parts["in_depth"] = None if r["in_depth"] is None else InDepth.from_dict(r["in_depth"])
         return cls(**parts)
 
 

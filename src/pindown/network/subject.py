@@ -191,6 +191,11 @@ class Subject:
         return Estimate(bits(labels * math.log(self.classes)), 0.0, "bits", "exact", reference="uniform labels")
 
     @property
+    def examples(self) -> Batches:
+        """The training data."""
+        return self._data
+
+    @property
     def labels(self) -> int:
         """Number of training labels, or of training examples where there are no classes."""
         return self._data.targets.numel() if self.classes is not None else self._data.size
@@ -257,6 +262,15 @@ class Subject:
         twin = copy.copy(self)
         twin.solutions = tuple(twin._solution(s, i) for i, s in enumerate(solutions))
         return twin
+
+    def at(self, solution: int | Solution) -> Subject:
+        """The same subject with one of its solutions as the weights given, and no other."""
+        found = solution_of(self, solution)
+        twin = self.with_model(self.module)
+        with torch.no_grad():
+            for name, value in self._space.unflatten(found.point).items():
+                twin.module.get_parameter(name).copy_(value)
+        return twin.with_solutions([found])
 
     def with_model(self, model: nn.Module) -> Subject:
         """The same subject around another copy of its model, such as one with trained weights."""

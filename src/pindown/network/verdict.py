@@ -13,6 +13,7 @@ from typing import Literal
 
 from pindown.estimate import Estimate
 from pindown.network.comparison import difference
+from pindown.network.in_depth import InDepth
 from pindown.network.results import Comparison, Measurement, SubjectAudit
 
 __all__ = ["judge", "notes", "verdict"]
@@ -75,6 +76,23 @@ def _of_subject(subject: SubjectAudit) -> Iterator[str]:
         yield depth
     if subject.comparison is not None:
         yield _held_out(subject, subject.comparison)
+    if subject.in_depth is not None:
+        yield from _in_depth(f"{subject.name}, {subject.in_depth.solution}", subject.in_depth)
+
+
+def _in_depth(who: str, deep: InDepth) -> Iterator[str]:
+    found = deep.learning_coefficient
+    if found is not None and found.status.ok:
+        regular = 0.5 * found.dim
+        side = {"above": "more", "below": "less", "not resolved": "neither more nor less"}[judge(found, regular)]
+        yield (
+            f"{who}: the local learning coefficient is {_with_interval(found.estimate)}, {side} than the "
+            f"{regular:,.6g} of a regular model with {found.dim:,} weights."
+        )
+    elif found is not None:
+        yield f"{who}: the local learning coefficient could not be measured ({found.status.message})"
+    if deep.bitplanes is not None:
+        yield f"{who}: {deep.bitplanes.recommendation}"
 
 
 def _pinned(subject: SubjectAudit, m: Measurement) -> str:

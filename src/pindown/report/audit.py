@@ -23,6 +23,7 @@ from pindown.report.audit_checks import (
 )
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Notice, Section, Table
 from pindown.report.charts import is_bound
+from pindown.report.depth import in_depth_sections
 from pindown.report.page import render_page
 from pindown.report.records import Audit, Measurement, Point, Subject, read_audit
 
@@ -45,6 +46,7 @@ def audit_sections(record: Mapping[str, Any]) -> list[Section]:
         _dimensions(audit),
         _comparison(audit),
         _two_sided(audit),
+        *in_depth_sections(audit.subjects),
         _measured(audit),
         _limits(audit),
     ]

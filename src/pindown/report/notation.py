@@ -88,7 +88,7 @@ def value_text(e: Estimate, percent: bool = False) -> str:
         return "not available"
     if e.kind in ("lower_bound", "upper_bound"):
         return f"{'≥' if e.kind == 'lower_bound' else '≤'} {_bound(value, e.kind == 'lower_bound')}{sign}"
-    if e.kind == "exact" or stderr == 0:
+    if e.kind == "exact" or _negligible(stderr, value):
         return number(value, 6) + sign
     if not math.isfinite(stderr) or not math.isfinite(value):
         return f"{number(value)} ± {'?' if math.isnan(stderr) else number(stderr)}{sign}"
@@ -129,7 +129,9 @@ def interval_text(e: Estimate, percent: bool = False) -> str:
     if not math.isfinite(low) or not math.isfinite(high):
         return "error unknown"
     stderr = e.stderr * scale
-    digits = 4 if stderr == 0 else 2 + max(0, _exponent(max(abs(low), abs(high), stderr), 2) - _exponent(stderr, 2))
+    if _negligible(stderr, e.value * scale):
+        return f"{number(low)} to {number(high)}{sign}"
+    digits = 2 + max(0, _exponent(max(abs(low), abs(high), stderr), 2) - _exponent(stderr, 2))
     if stderr > 0 and max(abs(low), abs(high)) < _LARGEST_PLAIN and 1 - _exponent(stderr, 2) <= _MOST_DECIMALS:
         decimals = 1 - _exponent(stderr, 2)
         return f"{_fixed(low, decimals)} to {_fixed(high, decimals)}{sign}"
@@ -185,6 +187,11 @@ def full_precision(x: float | None) -> str:
     ('0.1', '', 'inf')
     """
     return "" if x is None or math.isnan(x) else repr(float(x)).removesuffix(".0")
+
+
+def _negligible(stderr: float, value: float) -> bool:
+    """Whether an error is zero but for the rounding of the arithmetic."""
+    return stderr <= 1e-12 * abs(value) if math.isfinite(stderr) and math.isfinite(value) else stderr == 0
 
 
 def _exponent(x: float, digits: int) -> int:

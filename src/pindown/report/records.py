@@ -6,12 +6,14 @@ What may be missing is None or empty; what is damaged is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pindown.errors import CheckpointError
 from pindown.estimate import Estimate, Status
+from pindown.report.depth_records import Depth, read_depth
+from pindown.report.reader import Reader
 
 __all__ = ["AUDIT_SCHEMA", "Audit", "Comparison", "Curve", "Group", "Measurement", "Point", "Solution", "Subject"]
 __all__ += ["TwoSided", "read_audit"]
@@ -164,6 +166,7 @@ class Subject:
     solutions: tuple[Solution, ...]
     measurements: tuple[Measurement, ...]
     comparison: Comparison | None
+    in_depth: Depth | None
 
     @property
     def primary(self) -> Measurement | None:
@@ -199,7 +202,7 @@ def read_audit(record: Mapping[str, Any]) -> Audit:
         raise CheckpointError(
             f"a record of schema {schema!r}", repr(AUDIT_SCHEMA), "hand over what `pindown audit --json` wrote"
         )
-    r = _Reader(record, "record")
+    r = Reader(record, "record")
     return Audit(
         created=r.text("created"),
         version=r.text("version"),
@@ -213,73 +216,7 @@ def read_audit(record: Mapping[str, Any]) -> Audit:
     )
 
 
-class _Reader:
-    """A mapping inside a record, with the place where it stands for error messages."""
-
-    def __init__(self, record: Any, where: str) -> None:
-        if not isinstance(record, Mapping):
-            raise CheckpointError(f"{where} is {_kind(record)}", "a mapping", "the record is damaged: run it again")
-        self.record: Mapping[str, Any] = record
-        self.where = where
-
-    def _refuse(self, key: str, value: object, wanted: str) -> CheckpointError:
-        return CheckpointError(f"{self.where}.{key} is {_kind(value)}", wanted, "the record is damaged: run it again")
-
-    def text(self, key: str) -> str:
-        value = self.record.get(key)
-        return "" if value is None else str(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        return tuple(str(item) for item in self._items(key))
-
-    def number(self, key: str) -> float | None:
-        value = self.record.get(key)
-        if value is None:
-            return None
-        return self._as_number(key, value)
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        return tuple(math.nan if x is None else self._as_number(key, x) for x in self._items(key))
-
-    def estimate(self, key: str) -> Estimate | None:
-        value = self.record.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, Mapping):
-            raise self._refuse(key, value, "an estimate record")
-        return Estimate.from_dict(value)
-
-    def child(self, key: str) -> _Reader:
-        value = self.record.get(key)
-        return _Reader({} if value is None else value, f"{self.where}.{key}")
-
-    def children(self, key: str) -> list[_Reader]:
-        return [_Reader(item, f"{self.where}.{key}[{i}]") for i, item in enumerate(self._items(key))]
-
-    def _items(self, key: str) -> Sequence[Any]:
-        value = self.record.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise self._refuse(key, value, "a list")
-        return value
-
-    def _as_number(self, key: str, value: Any) -> float:
-        """Finite numbers stand as they are; infinities and NaN as the strings that JSON can hold."""
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise self._refuse(key, value, "a number")
-        try:
-            return float(value)
-        except ValueError as error:
-            raise self._refuse(key, value, "a number") from error
-
-
-def _kind(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
-
-
-def _subject(r: _Reader) -> Subject:
+def _subject(r: Reader) -> Subject:
     return Subject(
         name=r.text("name") or "unnamed",
         architecture=r.text("architecture"),
@@ -293,10 +230,11 @@ def _subject(r: _Reader) -> Subject:
         solutions=tuple(_solution(s) for s in r.children("solutions")),
         measurements=tuple(_measurement(m) for m in r.children("measurements")),
         comparison=_comparison(r.child("comparison")) if r.record.get("comparison") is not None else None,
+        in_depth=read_depth(r.child("in_depth")) if r.record.get("in_depth") is not None else None,
     )
 
 
-def _solution(r: _Reader) -> Solution:
+def _solution(r: Reader) -> Solution:
     return Solution(
         name=r.text("name"),
         seed=r.number("seed"),
@@ -310,14 +248,12 @@ def _solution(r: _Reader) -> Solution:
     )
 
 
-def _measurement(r: _Reader) -> Measurement:
+def _measurement(r: Reader) -> Measurement:
     profile = r.child("profile")
     two_sided = r if r.record.get("two_sided") is not None else profile
     status = profile.record.get("status")
     if status is not None and status not in {s.value for s in Status}:
-        raise CheckpointError(
-            f"{profile.where}.status is {_kind(status)}", "one of " + ", ".join(s.value for s in Status)
-        )
+        raise profile.refuse("status", status, "one of " + ", ".join(s.value for s in Status))
     tolerance = r.number("tolerance")
     return Measurement(
         loss=r.text("loss") or "loss",
@@ -339,7 +275,7 @@ def _measurement(r: _Reader) -> Measurement:
     )
 
 
-def _point(r: _Reader) -> Point:
+def _point(r: Reader) -> Point:
     tolerance = r.number("tolerance")
     return Point(
         tolerance=math.nan if tolerance is None else tolerance,
@@ -351,7 +287,7 @@ def _point(r: _Reader) -> Point:
     )
 
 
-def _curve(r: _Reader) -> Curve | None:
+def _curve(r: Reader) -> Curve | None:
     columns = [r.numbers(key) for key in ("loss", "bits", "low", "high")]
     if not columns[0]:
         return None
@@ -360,7 +296,7 @@ def _curve(r: _Reader) -> Curve | None:
     return Curve(*columns)
 
 
-def _two_sided(r: _Reader) -> TwoSided:
+def _two_sided(r: Reader) -> TwoSided:
     names = ("loss_from_prior", "loss_from_prior_stderr", "loss_from_known", "loss_from_known_stderr")
     columns = [r.numbers(key) for key in ("inverse_temperature", *names)]
     if len({len(c) for c in columns}) > 1:
@@ -375,7 +311,7 @@ def _two_sided(r: _Reader) -> TwoSided:
     )
 
 
-def _comparison(r: _Reader) -> Comparison:
+def _comparison(r: Reader) -> Comparison:
     """Held-out error where both sides have it, held-out loss otherwise."""
     sgd, random = r.child("sgd"), r.child("random")
     both = [k for k in ("held_out_error", "held_out_loss") if sgd.record.get(k) and random.record.get(k)]

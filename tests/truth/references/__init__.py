@@ -25,7 +25,7 @@ from .gaussians import (
     product_of_norms,
     shell,
 )
-from .quadratics import ellipsoid, ellipsoid_by_mixture
+from .quadratics import displaced_ellipsoid, ellipsoid, ellipsoid_by_mixture
 from .reduced_rank import reduced_rank_by_scaling, reduced_rank_coefficient
 from .value import Exact
 
@@ -40,6 +40,7 @@ __all__ = [
     "crossings_phase_type",
     "displaced_ball",
     "displaced_ball_by_slices",
+    "displaced_ellipsoid",
     "double_basin",
     "ellipsoid",
     "ellipsoid_by_mixture",

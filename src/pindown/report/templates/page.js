@@ -23,7 +23,7 @@
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolve(v, k)]));
     }
-    return typeof value === "string" && /color$/i.test(key) && /^@\w+/.test(value) ? colour(value) : value;
+    return typeof value === "string" && /color(scale)?$/i.test(key) && /^@\w+/.test(value) ? colour(value) : value;
   };
 
   const merge = (base, over) => {

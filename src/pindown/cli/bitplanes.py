@@ -1,0 +1,130 @@
+"""``pindown bitplanes``: how many low-order bits of a network's weights carry nothing, and what to quantise to what."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
+from pindown.errors import InputError
+
+if TYPE_CHECKING:
+    from pindown.network.subject import Subject
+
+__all__ = ["bitplanes"]
+
+_CHECKPOINT = "checkpoint"
+
+
+def bitplanes(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="Where the subject comes from, as in my_module.py:make_subject: a function that returns a "
+            "pindown.Subject. Or a folder with a language model that transformers saved; then with --data.",
+            show_default=False,
+        ),
+    ],
+    epsilon: Annotated[float, typer.Option(help="Largest rise of the mean loss, in the loss's own unit.")] = 0.01,
+    relative: Annotated[bool, typer.Option("--relative", help="Take --epsilon as a share of the loss.")] = False,
+    format: Annotated[
+        str, typer.Option(help="fp32, bf16, fp16, fp8_e4m3, fp8_e5m2, or fixed2 to fixed24.", metavar="FORMAT")
+    ] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Token numbers for a language model, (sequences, length): a .pt, .npy or .safetensors file.",
+            show_default=False,
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences a batch, for a language model.")] = 8,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Trained weights for TARGET's model: a .safetensors, .pt or .pth file.", show_default=False),
+    ] = None,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Use the held-out data in place of training.")] = False,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Glob of tensors to measure; can be given again.", show_default="all")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Glob of tensors to leave alone; can be given again.", show_default="none")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=8, help="After how many draws a level stays undecided.")] = 128,
+    confidence: Annotated[float, typer.Option(help="Of the decision at each level.")] = 0.95,
+    out: Annotated[Path, typer.Option(help="Folder for the record, the table and the exports.")] = Path(
+        "pindown-bitplanes"
+    ),
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> None:
+    """Measure how many low-order bits of the weights carry nothing, and what is safe to quantise to what."""
+    kept = checkpoint or out / _CHECKPOINT
+    if not dry_run:
+        check_places(out, json, kept, resume=resume, own=checkpoint is None)
+    subject = _subject(target, data, batch, weights)
+
+    from pindown.network.bitplanes import bitplanes as measure
+    from pindown.network.bitplanes import plan_bitplanes
+
+    options: dict[str, Any] = {
+        "format": format, "include": include or None, "exclude": exclude or None, "held_out": held_out,
+    }  # fmt: skip
+    if dry_run:
+        plan = plan_bitplanes(subject, **options)
+        if json is None:
+            show(str(plan))
+        else:
+            give_json(plan.to_dict(), json)
+        return
+    options |= {"epsilon": epsilon, "relative": relative, "seed": seed, "draws": draws, "confidence": confidence}
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            result = measure(subject, **options, checkpoint=kept, progress=progress)
+    except KeyboardInterrupt:
+        raise Interrupted(what_is_kept(kept)) from None
+
+    from pindown.network.export import write_exports
+
+    files = write_exports(result, out)
+    if json is not None:
+        give_json(result.to_dict(), json)
+    if checkpoint is None and kept.is_dir():
+        shutil.rmtree(kept)
+    if not quiet:
+        show(result.summary(), error=json == STDOUT)
+        show(f"Written: {', '.join(map(str, files))}", error=json == STDOUT)
+
+
+def _subject(target: str, data: Path | None, batch: int, weights: Path | None) -> Subject:
+    if Path(target).is_dir():
+        if data is None:
+            raise InputError(f"the folder {target} without --data", "a file of token numbers", "give it with --data")
+        if weights is not None:
+            raise InputError("--weights for a folder, which holds its own", "one of the two", "leave out --weights")
+        from pindown.network.pretrained import pretrained
+
+        return pretrained(target, data, batch_size=batch)
+    if data is not None:
+        raise InputError("--data for a function, whose subject holds its own", "a folder", "leave out --data")
+    from pindown.cli._target import load_subject
+
+    subject = load_subject(target)
+    if weights is None:
+        return subject
+    from pindown.cli._weights import with_weights
+
+    return subject.with_model(with_weights(subject.module, weights))

@@ -1,0 +1,200 @@
+"""What :func:`pindown.learning_coefficient` found: an estimate that carries all that was chosen and checked."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pindown.errors import CheckpointError, InputError
+from pindown.estimate import Estimate
+from pindown.network.convergence import TemperaturePoint
+from pindown.network.temperature_curve import CurveFit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LearningCoefficient", "SelfCheck"]
+
+SCHEMA = "pindown/learning-coefficient/1"
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """The same settings on a linear model whose learning coefficient is known.
+
+    Attributes:
+        truth: half the number of its weights.
+        estimate: what the sampler found.
+        error: estimate minus truth.
+    """
+
+    truth: float
+    estimate: Estimate
+    error: float
+
+    def __str__(self) -> str:
+        share = 100.0 * self.error / self.truth
+        return f"a linear model of λ = {self.truth:g} gave {self.estimate}, an error of {share:+.1f}%"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check as plain JSON values."""
+        error = self.error if math.isfinite(self.error) else None
+        return {"truth": self.truth, "estimate": self.estimate.to_dict(), "error": error}
+
+    @classmethod
+    def from_dict(cls, r: Mapping[str, Any]) -> SelfCheck:
+        """Read back what :meth:`to_dict` wrote."""
+        error = math.nan if r["error"] is None else float(r["error"])
+        return cls(float(r["truth"]), Estimate.from_dict(r["estimate"]), error)
+
+
+@dataclass(frozen=True)
+class LearningCoefficient(Estimate):
+    """λ of one trained network, with what was chosen and what was checked.
+
+    Attributes:
+        name: the subject's name, or the group's.
+        method: the sampler.
+        dim: coordinates that moved.
+        terms: terms that the mean loss averages; nβ is a number of those.
+        loss_at_weights: L(w*).
+        localisation: γ.
+        chains: chains at each inverse temperature.
+        sweeps: recorded moves a chain.
+        burn_in: moves of each chain that were thrown away before.
+        batch_size: examples a minibatch; None where all data were used.
+        path: how losses were evaluated.
+        points: one for each inverse temperature, increasing.
+        fit: λ and multiplicity from the curve; None where the curve was not used.
+        self_check: None where it was not asked for.
+        groups: the same of each group of parameters, the others held.
+        choices: what was chosen, and why.
+        notes: what the figure does not say.
+        evaluations: losses with gradients, of one network on all data or on one minibatch.
+        seconds: wall-clock time.
+        seed: the seed.
+    """
+
+    name: str = ""
+    method: str = ""
+    dim: int = 0
+    terms: int = 0
+    loss_at_weights: float = math.nan
+    localisation: float = math.nan
+    chains: int = 0
+    sweeps: int = 0
+    burn_in: int = 0
+    batch_size: int | None = None
+    path: str = ""
+    points: tuple[TemperaturePoint, ...] = ()
+    fit: CurveFit | None = None
+    self_check: SelfCheck | None = None
+    groups: Mapping[str, LearningCoefficient] = field(default_factory=lambda: {})
+    choices: Mapping[str, str] = field(default_factory=lambda: {})
+    notes: tuple[str, ...] = ()
+    evaluations: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return super().__str__()
+
+    @property
+    def estimate(self) -> Estimate:
+        """The bare figure."""
+        return Estimate(self.value, self.stderr, self.unit, self.kind, self.status, self.reference, self.dof)
+
+    def summary(self) -> str:
+        """The figure, the curve, the checks and the choices as plain text."""
+        lines = [f"λ of {self.name or 'the network'}: {self} ({self.dim:,} weights, {self.method})"]
+        for p in self.points:
+            lines.append(
+                f"  nβ = {p.nbeta:<9.4g} λ = {p.estimate}; acceptance {p.acceptance:.2f}, R-hat {p.r_hat:.2f}, "
+                f"effective size {p.effective_size:.0f}" + (f"; {'; '.join(p.objections)}" if p.objections else "")
+            )
+        if self.fit is not None:
+            m = self.fit.likely_multiplicity
+            lines.append(
+                f"  curve: {self.fit.value:.4g} ± {self.fit.stderr:.2g}, multiplicity {m} "
+                f"({100 * self.fit.multiplicity[m - 1]:.0f}%)"
+            )
+        if self.self_check is not None:
+            lines.append(f"  self-check: {self.self_check}")
+        lines += [f"  {what}: {why}" for what, why in self.choices.items()]
+        for name, group in self.groups.items():
+            lines.append(f"  {name}: {group} ({group.dim:,} weights)")
+        return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values under the schema ``pindown/learning-coefficient/1``."""
+        own = {k: getattr(self, k) for k in self.__dataclass_fields__ if k not in Estimate.__dataclass_fields__}
+        return {
+            "schema": SCHEMA,
+            "estimate": self.estimate.to_dict(),
+            **own,
+            "localisation": self.localisation if math.isfinite(self.localisation) else None,
+            "points": [p.to_dict() for p in self.points],
+            "fit": None if self.fit is None else self.fit.to_dict(),
+            "self_check": None if self.self_check is None else self.self_check.to_dict(),
+            "groups": {k: g.to_dict() for k, g in self.groups.items()},
+            "choices": dict(self.choices),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> LearningCoefficient:
+        """Read back what :meth:`to_dict` wrote.
+
+        Raises:
+            CheckpointError: where the record is of another schema or damaged.
+        """
+        schema = record.get("schema") if isinstance(record, Mapping) else None
+        if schema != SCHEMA:
+            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what to_dict() gave")
+        try:
+            e = Estimate.from_dict(record["estimate"])
+            own = [k for k in cls.__dataclass_fields__ if k not in Estimate.__dataclass_fields__]
+            parts: dict[str, Any] = {k: record[k] for k in own}
+            parts["localisation"] = math.nan if record["localisation"] is None else float(record["localisation"])
+            parts["points"] = tuple(TemperaturePoint.from_dict(p) for p in record["points"])
+            parts["fit"] = None if record["fit"] is None else CurveFit.from_dict(record["fit"])
+            parts["self_check"] = None if record["self_check"] is None else SelfCheck.from_dict(record["self_check"])
+            parts["groups"] = {k: cls.from_dict(g) for k, g in record["groups"].items()}
+            parts["notes"] = tuple(record["notes"])
+            return cls(e.value, e.stderr, e.unit, e.kind, e.status, e.reference, e.dof, **parts)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            what = f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"a learning coefficient that cannot be read ({what})", SCHEMA) from error
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each inverse temperature, of the whole network and of each group."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for name, one in {self.name: self, **self.groups}.items():
+            for p in one.points:
+                low, high = p.estimate.interval()
+                rows.append(
+                    {
+                        "group": name,
+                        "parameters": one.dim,
+                        "nbeta": p.nbeta,
+                        "learning_coefficient": p.estimate.value,
+                        "low": low,
+                        "high": high,
+                        "status": p.estimate.status.value,
+                        "acceptance": p.acceptance,
+                        "r_hat": p.r_hat,
+                        "effective_size": p.effective_size,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        table = self.to_dataframe().round(3).to_html(index=False)
+        return f"<p>{html.escape(str(self))}</p>{table}"

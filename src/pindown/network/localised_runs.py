@@ -1,0 +1,254 @@
+"""How a learning coefficient is sampled: the plan, the localisation, the rounds, the readings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pindown.engine.checkpoint import Checkpoint, fingerprint
+from pindown.estimate import Estimate
+from pindown.network.convergence import Agreement, TemperaturePoint, burn_in, read_point
+from pindown.network.localised import LocalLoss, LocalPosterior
+from pindown.network.localised_engine import by_engine
+from pindown.network.minibatches import Minibatches
+from pindown.network.posterior_chains import Hamiltonian, Langevin, Sampler
+from pindown.network.posterior_runs import ChainRun
+from pindown.network.progress import Progress
+from pindown.rng import torch_generator
+
+__all__ = ["Plan", "Reading", "localise", "measure_points", "plan_run"]
+
+_FLOPS = 3e12  # of one measurement, some minutes of a core
+_EVALUATIONS = (30_000, 2_000_000)
+_FULL_BATCH = 1e9  # operations of one gradient on all data, above which minibatches are used
+_MOST_LEAPS, _LEAST_LEAPS = 128, 8
+_WARM, _WARM_SHORT, _WARM_STEPS = 100, 60, 150
+_ROUNDS, _ROUNDS_STEPS = 4, 2
+_BATCH = 64
+_GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
+_FALL = 0.65
+_PILOT = 24
+_SMALL_ENGINE = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    Attributes:
+        method: the sampler.
+        reason: why this one.
+        nbeta: inverse temperatures, increasing.
+        main: which of them is nearest to n/ln n.
+        chains: at each of them.
+        batch_size: examples a minibatch; None for all data.
+        precision: standard error aimed at, as a share of λ.
+        budget: most gradients.
+        most_leaps: gradients a Hamiltonian trajectory at most.
+        warm: sweeps of the ramp, and of the burn-in with adaptation.
+    """
+
+    method: str
+    reason: str
+    nbeta: tuple[float, ...]
+    main: int
+    chains: int
+    batch_size: int | None
+    precision: float
+    budget: int
+    most_leaps: int
+    warm: int
+
+    def for_model(self, local: LocalLoss) -> Plan:
+        """The same plan for another model."""
+        size = None if self.batch_size is None else min(self.batch_size, local.subject.train_size)
+        return replace(self, batch_size=size)
+
+
+def plan_run(
+    local: LocalLoss, method: str, nbeta: Sequence[float], *, chains: int, batch_size: int | None, precision: float,
+    budget: int | None,
+) -> Plan:  # fmt: skip
+    """Choose the sampler and its sizes from what one gradient costs."""
+    rows = local.point.numel() if local.path == "linear" else local.subject.train_size
+    flops = 6.0 * local.point.numel() * min(rows, local.subject.train_size)
+    examples = local.subject.train_size
+    if method == "auto":
+        if not local.differentiable:
+            method, reason = "engine", "the loss has no gradient, so the engine's ranks are used"
+        elif flops <= _FULL_BATCH and batch_size is None:
+            method, reason = "hamiltonian", "gradients on all data are affordable, and moves can be rejected"
+        elif batch_size is not None:
+            method, reason = "psgld", "minibatches were asked for"
+        else:
+            method, reason = "psgld", f"one gradient on all data takes {flops:.1e} operations, so minibatches are used"
+    else:
+        reason = "as asked"
+    size = None
+    if method in ("sgld", "psgld") and (batch_size is not None or flops > _FULL_BATCH):
+        size = min(batch_size or _BATCH, examples)
+        flops *= size / examples
+    limit = budget or int(min(max(_FLOPS / flops, _EVALUATIONS[0]), _EVALUATIONS[1]))
+    stages = chains * len(nbeta) + chains // 2  # the tested stages take twice the gradients
+    warm = _WARM if limit / stages >= 3.5 * _WARM * 48 else _WARM_SHORT
+    leaps = int(min(max(limit / stages / (3.5 * warm), _LEAST_LEAPS), _MOST_LEAPS))
+    base = local.terms / math.log(max(local.terms, 3))
+    main = int(np.argmin([abs(math.log(b / base)) for b in nbeta]))
+    if method not in ("hamiltonian", "engine"):
+        warm = _WARM_STEPS
+    return Plan(method, reason, tuple(nbeta), main, chains, size, precision, limit, leaps, warm)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the chains gave.
+
+    Attributes:
+        points: one for each inverse temperature.
+        chains, sweeps, burn_in: how many chains at each, moves recorded, and moves thrown away before and after.
+        evaluations: losses with gradients.
+        non_finite: how many were NaN or infinite.
+        choices: step sizes and such, in words.
+    """
+
+    points: list[TemperaturePoint]
+    chains: int
+    sweeps: int
+    burn_in: int
+    evaluations: int
+    non_finite: int
+    choices: dict[str, str]
+
+
+def measure_points(
+    local: LocalLoss, plan: Plan, gamma: float, seed: int, *, folder: Path | None, file: str, report: Progress
+) -> Reading:
+    """Sample all inverse temperatures until they converge, are precise enough, or the budget is spent."""
+    if plan.method == "engine":
+        return _by_engine(local, plan, gamma, seed, folder, file, report)
+    run = _run(local, plan, gamma, seed)
+    kept = None
+    if folder is not None:
+        probe = local.excess(0.1 * torch.randn(
+            (8, local.dim), generator=torch_generator(seed, 7), dtype=local.point.dtype
+        ).to(local.point.device))  # fmt: skip
+        parts = {"plan": {k: v for k, v in vars(plan).items() if k != "reason"}, "gamma": gamma, "seed": seed}
+        kept = Checkpoint(folder, file, fingerprint(parts, probe.cpu()))
+    if not run.resume(kept):
+        run.warm_up(lambda share: report(0.3 * share, "finding step sizes"))
+    posterior = run.sampler.posterior
+    points = _read(run, plan, gamma) if run.sweeps else []
+    while not points or not _enough(points, plan):
+        rounds = _ROUNDS if plan.method == "hamiltonian" else _ROUNDS_STEPS
+        if points and (posterior.evaluations >= plan.budget or run.sweeps >= plan.warm * 2**rounds):
+            break
+        done = run.sweeps
+
+        def tell(share: float, done: int = done) -> None:
+            report(0.3 + 0.7 * (1.0 - 1.0 / (1.0 + (done + share * plan.warm) / plan.warm)), "sampling")
+
+        run.record(max(plan.warm, done), tell)
+        points = _read(run, plan, gamma)
+        if kept is not None:
+            kept.save(run.state(), final=True)
+    steps = ", ".join(f"{s:.3g}" for s in run.sampler.step_size)
+    choices = {"step size": f"{steps} for an acceptance of {run.sampler.aim:g}"}
+    trace = run.traces.excess[2 * plan.main : 2 * plan.main + 2].mean((0, 1)).numpy()
+    cut = burn_in(trace) if np.isfinite(trace).all() else 0
+    choices["burn-in"] = f"{2 * plan.warm} moves of adaptation, {cut} more by the drift of the loss"
+    return Reading(
+        points, plan.chains, run.sweeps, 2 * plan.warm + cut, posterior.evaluations, posterior.non_finite, choices
+    )
+
+
+def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
+    """The first γ under which λ̂ does not fall by a third over the inverse temperatures, why, and gradients spent.
+
+    λ̂ falls where chains find weights with a lower loss than w*: another basin, or the same one where w* is not at its
+    bottom. The last γ is taken where none will do.
+    """
+    spent = 0
+    short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
+    if plan.batch_size is None:
+        short = replace(short, method="hamiltonian")  # it forgets where it began the soonest
+    if plan.method == "engine" or len(plan.nbeta) < 2:
+        return _GAMMAS[0], "γ = 1, a standard normal around the weights", 0
+    for gamma in _GAMMAS:
+        run = _run(local, short, gamma, seed + 1)
+        run.warm_up(lambda share: None)
+        run.record(_PILOT, lambda share: None)
+        spent += run.sampler.posterior.evaluations
+        excess = run.traces.excess[:, 0::2].mean((1, 2))
+        lam = (excess * run.sampler.beta.cpu()).view(-1, 2).mean(1)
+        most = float(lam.max())
+        if bool(torch.isfinite(lam).all()) and float(lam[-1]) >= _FALL * most:
+            why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a third"
+            return gamma, why, spent
+    return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one", spent
+
+
+def _run(local: LocalLoss, plan: Plan, gamma: float, seed: int) -> ChainRun:
+    posterior = LocalPosterior(local, gamma)
+    beta = torch.tensor(plan.nbeta, dtype=torch.float64, device=posterior.device).repeat_interleave(2)
+    sampler: Sampler
+    if plan.method == "hamiltonian":
+        sampler = Hamiltonian(posterior, beta, tested=plan.main, most_leaps=plan.most_leaps)
+    else:
+        batches = None if plan.batch_size is None else Minibatches(local, plan.batch_size)
+        sampler = Langevin(
+            posterior, beta, rejects=plan.method == "mala", preconditioned=plan.method != "sgld", batches=batches
+        )
+    return ChainRun(sampler, plan.chains // 2, plan.warm, torch_generator(seed, 3, device=posterior.device))
+
+
+def _read(run: ChainRun, plan: Plan, gamma: float) -> list[TemperaturePoint]:
+    t, sampler = run.traces, run.sampler
+    sizes, leaps = sampler.step_size, sampler.leaps
+    out: list[TemperaturePoint] = []
+    for k, nbeta in enumerate(plan.nbeta):
+        pair = slice(2 * k, 2 * k + 2)
+        out.append(
+            read_point(
+                nbeta,
+                t.excess[pair].numpy(),
+                t.distance[pair].numpy(),
+                t.acceptance[pair].numpy(),
+                t.noise[pair].numpy(),
+                rejects=sampler.rejects,
+                halved=bool(sampler.factor[2 * k + 1] < 1.0),
+                minibatch=plan.batch_size is not None,
+                step_size=sizes[k],
+                leaps=leaps[2 * k],
+                reference=f"nβ = {nbeta:.4g}, γ = {gamma:g}",
+            )
+        )
+    return out
+
+
+def _enough(points: Sequence[TemperaturePoint], plan: Plan) -> bool:
+    """Whether every inverse temperature converged and is as precise as was asked for, allowing for few terms."""
+    return all(p.converged and p.estimate.stderr <= max(plan.precision * abs(p.estimate.value), 1e-3) for p in points)
+
+
+def _by_engine(
+    local: LocalLoss, plan: Plan, gamma: float, seed: int, folder: Path | None, file: str, report: Progress
+) -> Reading:
+    where = None if folder is None else folder / file
+    answer = by_engine(
+        local, gamma, list(plan.nbeta), repeats=_SMALL_ENGINE, seed=seed, checkpoint=where, progress=report
+    )
+    nothing = Agreement(0.0, 0.0, True)
+    points = [
+        TemperaturePoint(
+            b, Estimate(e.value, e.stderr, "1", e.kind, e.status, e.reference, e.dof), math.nan, 1, math.nan, 0.0,
+            math.nan, math.nan, nothing, nothing, None, None, math.nan,
+            () if e.status.ok else (f"the engine's answer is {e.status}",),
+        )
+        for b, e in zip(plan.nbeta, answer.estimates, strict=True)
+    ]  # fmt: skip
+    return Reading(points, _SMALL_ENGINE, 0, 0, answer.evaluations, 0, {})

@@ -1,0 +1,171 @@
+r"""Losses and gradients on minibatches, every chain with a minibatch of its own, paired with the trained weights.
+
+The excess :math:`L_B(w) - L_B(w^*)` takes both losses on the same examples: what the examples of a minibatch share is
+the same at both points and drops out. The losses of all examples at :math:`w^*` are computed once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pindown.errors import InputError
+from pindown.network.data import Inputs
+from pindown.network.heads import CrossEntropy, Custom, SquaredError
+from pindown.network.localised import LocalLoss
+from pindown.network.mlp import layered
+
+__all__ = ["Minibatches"]
+
+_BYTES = 64_000_000  # activations of one group of chains
+
+
+class Minibatches:
+    """Examples drawn with replacement, independently for each chain.
+
+    Args:
+        local: the loss around the trained weights.
+        size: examples a minibatch, B.
+
+    Raises:
+        InputError: where the batches of the data have different shapes, so that examples cannot be drawn singly.
+    """
+
+    def __init__(self, local: LocalLoss, size: int) -> None:
+        self.local, self.size = local, size
+        subject = local.subject
+        batches = list(subject.examples)
+        shapes = {(tuple(t.shape[1:] for t in _parts(x)), tuple(y.shape[1:])) for x, y in batches}
+        if len(shapes) > 1:
+            raise InputError(
+                f"minibatches of data whose batches have {len(shapes)} different shapes", "examples of one shape",
+                'pad them, or use method="hamiltonian" or "mala"',
+            )  # fmt: skip
+        count = len(_parts(batches[0][0]))
+        joined = tuple(torch.cat([_parts(x)[i] for x, _ in batches]) for i in range(count))
+        self.inputs: Inputs = joined if isinstance(batches[0][0], tuple) else joined[0]
+        self.targets = torch.cat([y for _, y in batches])
+        self.examples = len(self.targets)
+        self.terms = local.terms / self.examples  # loss terms an example
+        self.head = subject.head
+        self._layers = layered(subject.module, subject.space()) if subject.path == "layered" else None
+        self._flat = self.inputs.flatten(1) if self._layers is not None and isinstance(self.inputs, Tensor) else None
+        self._whole = not isinstance(self.head, Custom) or self.head.vectorised
+        self.at_point = self._at_point()
+        each = subject.objective().preferred_rows if self._layers is None else 0
+        largest = max(len(y) for _, y in batches)
+        self.rows = max(1, each * largest // size) if each else self._rows()
+
+    def draw(self, chains: int, rng: torch.Generator) -> Tensor:
+        """Numbers of the examples of each chain's minibatch, ``(chains, B)``."""
+        return torch.randint(self.examples, (chains, self.size), generator=rng, device=self.targets.device)
+
+    def excess_and_gradient(self, u: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """``L_B(w* + u) − L_B(w*)`` ``(N,)`` and its gradient ``(N, dim)``, on the examples ``rows`` ``(N, B)``."""
+        values: list[Tensor] = []
+        slopes: list[Tensor] = []
+        for part, chosen in zip(u.split(self.rows), rows.split(self.rows), strict=True):
+            x = self.local.weights(part)
+            value, slope = self._layered(x, chosen) if self._flat is not None else self._generic(x, chosen)
+            values.append(value.double() / (self.size * self.terms) - self._baseline(chosen))
+            slopes.append(self.local.own_part(slope) / (self.size * self.terms))
+        return torch.cat(values), torch.cat(slopes)
+
+    def _baseline(self, rows: Tensor) -> Tensor:
+        return self.at_point[rows].sum(1) / (self.size * self.terms)
+
+    def _at_point(self) -> Tensor:
+        """The summed loss terms of each example at the trained weights, ``(n,)`` in double precision."""
+        out: list[Tensor] = []
+        forward, point = self.local.subject.forward, self.local.point.unsqueeze(0)
+        with torch.no_grad():
+            for inputs, targets in self.local.subject.examples:
+                outputs = forward(point, inputs)[0]
+                out.append(self._sums(outputs.unsqueeze(1), targets.unsqueeze(1)).double())
+        return torch.cat(out)
+
+    def _sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Summed losses ``(N,)`` for outputs ``(N, B, …)`` and targets ``(N, B, …)``, each network its own."""
+        if isinstance(self.head, SquaredError):
+            return (outputs - targets).square().flatten(1).sum(1)
+
+        def one(o: Tensor, t: Tensor) -> Tensor:
+            return self.head.sums(o.unsqueeze(0), t)[0]
+
+        if self._whole:
+            return torch.func.vmap(one)(outputs, targets)
+        return torch.stack([one(o, t) for o, t in zip(outputs, targets, strict=True)])
+
+    def _generic(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        inputs: Any = tuple(t[rows] for t in self.inputs) if isinstance(self.inputs, tuple) else self.inputs[rows]
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_(True)
+            sums = self._sums(self.local.subject.forward.paired(leaf, inputs), self.targets[rows])
+            (slope,) = torch.autograd.grad(sums.sum(), leaf)
+        return sums.detach(), slope
+
+    def _layered(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Perceptrons by batched products, activations as ``(N, width, B)``."""
+        assert self._flat is not None
+        assert self._layers is not None
+        n, layers = len(x), self._layers
+        h = self._flat[rows].to(x.dtype).transpose(1, 2)
+        entered: list[Tensor] = []
+        saved: list[Tensor] = []
+        weights: list[Tensor] = []
+        for layer in layers:
+            weight = x[:, layer.weight].view(n, layer.outputs, layer.inputs)
+            entered.append(h)
+            weights.append(weight)
+            out = torch.bmm(weight, h)
+            if layer.bias is not None:
+                out += x[:, layer.bias].unsqueeze(-1)
+            if layer.activation is not None:
+                before = out.clone() if layer.activation.saves_input else out
+                layer.activation.forward(out)
+                saved.append(before if layer.activation.saves_input else out)
+            else:
+                saved.append(out)
+            h = out
+        value, delta = self._loss_columns(h, self.targets[rows])
+        slope = torch.empty_like(x)
+        for i in range(len(layers) - 1, -1, -1):
+            layer = layers[i]
+            if layer.bias is not None:
+                torch.sum(delta, -1, out=slope[:, layer.bias])
+            slope[:, layer.weight] = torch.bmm(delta, entered[i].transpose(1, 2)).view(n, -1)
+            if i:
+                delta = torch.bmm(weights[i].transpose(1, 2), delta)
+                below = layers[i - 1].activation
+                if below is not None:
+                    below.backward(delta, saved[i - 1])
+        return value, slope
+
+    def _loss_columns(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed losses ``(N,)`` and their gradient for outputs ``(N, C, B)``."""
+        if isinstance(self.head, SquaredError):
+            error = outputs - targets.transpose(1, 2)
+            return error.square().sum((1, 2)), error.mul_(2.0)
+        if isinstance(self.head, CrossEntropy):
+            logp = functional.log_softmax(outputs, dim=1)
+            labels = targets.unsqueeze(1)
+            value = -logp.gather(1, labels).sum((1, 2))
+            slope = logp.exp_()
+            return value, slope.scatter_add_(1, labels, slope.new_full(labels.shape, -1.0))
+        with torch.enable_grad():
+            leaf = outputs.detach().requires_grad_(True)
+            sums = self._sums(leaf.transpose(1, 2), targets)
+            (slope,) = torch.autograd.grad(sums.sum(), leaf)
+        return sums.detach(), slope
+
+    def _rows(self) -> int:
+        assert self._layers is not None
+        widths = self._layers[0].inputs + 2 * sum(layer.outputs for layer in self._layers)
+        return max(1, _BYTES // (4 * widths * self.size))
+
+
+def _parts(x: Inputs) -> tuple[Tensor, ...]:
+    return x if isinstance(x, tuple) else (x,)

@@ -1,0 +1,226 @@
+"""The learning coefficient over the checkpoints of one training run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pindown.errors import CheckpointError, InputError
+from pindown.estimate import Estimate
+from pindown.network.learning_coefficient import learning_coefficient
+from pindown.network.learning_coefficient_result import LearningCoefficient
+from pindown.network.progress import Progress, part, rising
+from pindown.network.subject import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LearningCurve", "checkpoint_files", "learning_coefficient_over_training"]
+
+SCHEMA = "pindown/learning-curve/1"
+_ENDINGS = (".safetensors", ".pt", ".pth")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """λ over training.
+
+    Attributes:
+        subject: the subject's name.
+        names: one for each checkpoint, in order.
+        steps: the number that each name holds, or its place where it holds none.
+        points: λ at each.
+        seed: the seed.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    steps: tuple[int, ...]
+    points: tuple[LearningCoefficient, ...]
+    seed: int
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The bare figures."""
+        return tuple(p.estimate for p in self.points)
+
+    def summary(self) -> str:
+        """One line a checkpoint."""
+        lines = [f"λ of {self.subject} over {len(self.points)} checkpoints"]
+        for name, p in zip(self.names, self.points, strict=True):
+            lines.append(f"  {name}: λ = {p}, loss {p.loss_at_weights:.4g}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The curve as plain JSON values under the schema ``pindown/learning-curve/1``."""
+        return {
+            "schema": SCHEMA,
+            "subject": self.subject,
+            "names": list(self.names),
+            "steps": list(self.steps),
+            "points": [p.to_dict() for p in self.points],
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> LearningCurve:
+        """Read back what :meth:`to_dict` wrote.
+
+        Raises:
+            CheckpointError: where the record is of another schema or damaged.
+        """
+        schema = record.get("schema") if isinstance(record, Mapping) else None
+        if schema != SCHEMA:
+            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what to_dict() gave")
+        try:
+            points = tuple(LearningCoefficient.from_dict(p) for p in record["points"])
+            names, steps = tuple(record["names"]), tuple(int(s) for s in record["steps"])
+            return cls(str(record["subject"]), names, steps, points, int(record["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise CheckpointError(f"a learning curve that cannot be read ({error})", SCHEMA) from error
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each checkpoint."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for name, step, p in zip(self.names, self.steps, self.points, strict=True):
+            low, high = p.interval()
+            rows.append(
+                {
+                    "checkpoint": name,
+                    "step": step,
+                    "loss": p.loss_at_weights,
+                    "learning_coefficient": p.value,
+                    "low": low,
+                    "high": high,
+                    "status": p.status.value,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return self.to_dataframe().round(3).to_html(index=False)
+
+
+def learning_coefficient_over_training(
+    subject: Subject,
+    checkpoints: str | Path | Iterable[State | nn.Module | Tensor] | Mapping[str, State | nn.Module | Tensor],
+    method: str = "auto",
+    seed: int = 0,
+    *,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> LearningCurve:
+    """λ at every checkpoint of a training run (Lau et al. 2023; Hoogland et al. 2024, Loss landscape degeneracy).
+
+    All checkpoints are measured at the same inverse temperatures and under the localisation that the last one is given
+    by the tool, so that the curve does not show changes of the question.
+
+    Args:
+        subject: the model with its loss and data; its own weights are not used.
+        checkpoints: a folder of ``.safetensors``, ``.pt`` or ``.pth`` files, ordered by the numbers in their names;
+            state dicts, modules or points ``(D,)`` in order; or these by name.
+        method: see :func:`learning_coefficient`.
+        seed: everything random follows from it.
+        checkpoint: folder for unfinished work; the same call with it resumes where it was.
+        progress: called with the share done and a text.
+        **options: the other options of :func:`learning_coefficient`.
+
+    Raises:
+        InputError: for an empty folder or list, before any sampling.
+        CheckpointError: for a file that cannot be read or weights that do not fit, before any sampling.
+
+    Example:
+        >>> import torch
+        >>> from pindown import Subject, learning_coefficient_over_training
+        >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> subject = Subject(model, "mse", (x, x.sum(1, keepdim=True)))
+        >>> states = {"step 1": {"weight": torch.ones(1, 2)}}  # the solution: λ = 1
+        >>> curve = learning_coefficient_over_training(subject, states, precision=0.1, self_check=False)
+        >>> curve.names, abs(curve.points[0].value - 1.0) < 0.3
+        (('step 1',), True)
+    """
+    if not isinstance(subject, Subject):
+        raise InputError(f"checkpoints of {type(subject).__name__}", "a pindown.Subject")
+    named = _named(checkpoints)
+    space = subject.space()
+    points = {n: (s if isinstance(s, Tensor) else space.flatten(s)) for n, s in named.items()}
+    progress = None if progress is None else rising(progress)
+    names = tuple(points)
+    found: dict[str, LearningCoefficient] = {}
+    gamma = options.pop("localisation", None)
+    check = bool(options.pop("self_check", True))
+    for i, name in enumerate(reversed(names)):
+        found[name] = learning_coefficient(
+            subject, method, seed, point=points[name], localisation=gamma, self_check=check and i == 0,
+            checkpoint=None if checkpoint is None else Path(checkpoint) / f"{len(names) - 1 - i}",
+            progress=None if progress is None else part(progress, i, len(names), name), **options,
+        )  # fmt: skip
+        gamma = found[name].localisation
+    steps = tuple(_step(name, i) for i, name in enumerate(names))
+    return LearningCurve(subject.name, names, steps, tuple(found[n] for n in names), seed)
+
+
+def checkpoint_files(folder: str | Path) -> list[Path]:
+    """The checkpoints in a folder, ordered by the numbers in their names.
+
+    Raises:
+        InputError: for no folder, or none inside.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no folder at {folder}", "a folder of checkpoints", "check the path")
+    files = [f for f in folder.iterdir() if f.suffix in _ENDINGS]
+    if not files:
+        raise InputError(f"no checkpoint in {folder}", f"files that end in {', '.join(_ENDINGS)}")
+    return sorted(files, key=lambda f: ([int(n) for n in re.findall(r"\d+", f.stem)], f.name))
+
+
+def _named(given: Any) -> dict[str, State | nn.Module | Tensor]:
+    if isinstance(given, str | Path):
+        return {f.stem: _read(f) for f in checkpoint_files(given)}
+    if isinstance(given, Mapping):
+        named = {str(k): v for k, v in cast("Mapping[Any, Any]", given).items()}
+    else:
+        named = {f"checkpoint {i}": v for i, v in enumerate(given)}
+    wrong = [type(v).__name__ for v in named.values() if not isinstance(v, nn.Module | Mapping | Tensor)]
+    if wrong or not named:
+        raise InputError(f"checkpoints of type {', '.join(wrong) or 'nothing'}", "state dicts, modules or points")
+    return named
+
+
+def _read(path: Path) -> State:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each format has its own errors; all of them mean that the file cannot be read
+        raise CheckpointError(
+            f"{path} cannot be read ({type(error).__name__})", "a complete file of tensors", "write it again"
+        ) from error
+    if isinstance(state, Mapping):
+        inner = (state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping))
+        state = next(inner, cast("Mapping[Any, Any]", state))
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{path} holds no state dict", "tensors by the names of parameters")
+    return {str(k): v for k, v in state.items()}
+
+
+def _step(name: str, place: int) -> int:
+    numbers = re.findall(r"\d+", name)
+    return int(numbers[-1]) if numbers else place
