@@ -84,9 +84,11 @@ def test_linear_regression_in_closed_form(matrix: str) -> None:
     if matrix == "hessian":  # it is diagonal, so that random signs give it without error
         assert found.bits.value == pytest.approx(exact, rel=1e-6)
     else:
-        assert holds(found.bits, exact)
-        assert holds(found.trace, 2.0 * float(scales.square().sum()))
-    assert found.bits.stderr < 0.03 * exact
+        # one seed, and eight blocks: coverage at 95% is tested over many seeds
+        assert holds(found.bits, exact, 0.999)
+        assert holds(found.trace, 2.0 * float(scales.square().sum()), 0.999)
+    assert abs(found.bits.value - exact) < 0.01 * exact
+    assert found.bits.stderr < 0.01 * exact
     assert found.trace.value == pytest.approx(2.0 * float(scales.square().sum()), rel=0.1)
     assert found.level == pytest.approx(theta, rel=0.05)
     # Weights below the water are lost: w² in place of s² for each, which 200 weights average out to some percent.

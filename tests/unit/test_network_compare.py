@@ -138,6 +138,30 @@ def test_all_default_measures_and_the_record() -> None:
         pindown.NetworkComparison.from_dict({**found.to_dict(), "measures": None})
 
 
+def test_rescaled_units_move_figures_of_the_weights_and_none_of_the_function() -> None:
+    """Dinh et al. 2017: the same function by other weights. What is marked as of the function does not differ."""
+    one = classifier(0, "plain", hidden=10)
+    model = nn.Sequential(nn.Linear(3, 10), nn.ReLU(), nn.Linear(10, 3))
+    scale = torch.logspace(-1, 1, 10)
+    with torch.no_grad():
+        for p, v in zip(model.parameters(), one.space().unflatten(one.solutions[0].point).values(), strict=True):
+            p.copy_(v)
+        model[0].weight.mul_(scale[:, None])
+        model[0].bias.mul_(scale)
+        model[2].weight.div_(scale)
+    data, held_out = one.batches().items[0], one.batches(held_out=True).items[0]
+    other = Subject(model, "cross_entropy", data, held_out=held_out, name="rescaled")
+    found = pindown.compare([one, other], seed=5)
+    for m in found.measures:
+        d = m.differences[0].difference
+        if m.level == "function":
+            assert d.value == pytest.approx(0.0, abs=2e-3), m.name
+        elif m.name not in ("water_filling_bits", "pruning_kept"):
+            assert m.differences[0].outcome in ("above", "below"), m.name
+        assert d.status.ok
+    assert found.measure("pruning_kept").differences[0].difference.value != 0.0
+
+
 def test_the_same_network_twice_differs_by_nothing() -> None:
     """Paired differences are exactly zero; two copies get names that differ."""
     one = classifier(0, "same")

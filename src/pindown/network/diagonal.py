@@ -24,6 +24,7 @@ Probes come in blocks, so that what is computed from the diagonal has a jackknif
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -43,7 +44,7 @@ __all__ = ["BLOCKS", "Diagonal", "curvature_diagonal"]
 
 BLOCKS = 8
 _CHUNK = 16  # examples that share a backward pass
-_EXACT_ROWS = 64
+_SLOPE_BYTES = 32_000_000  # gradients that are held at once stay near the processor's cache
 DiagonalMatrix = Literal["gauss-newton", "hessian"]
 
 
@@ -153,23 +154,21 @@ def _rounded(probes: int) -> int:
 
 def _sampled(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress) -> Diagonal:
     blocks = torch.zeros((BLOCKS, len(x)), dtype=_wide(x), device=x.device)
-    chunks = list(_chunks(subject, _CHUNK))
+    chunks, slopes = list(_chunks(subject, _CHUNK)), _SquaredSlopes()
     count = sum(subject.head.count(y) for _, y in chunks)
     for j, (inputs, targets) in enumerate(chunks):
         tell(j / len(chunks), "curvature")
         leaf, outputs = _graph(subject, x, inputs)
         factor = _root(subject, outputs.detach(), targets)
-        for k in range(probes):
-            g = torch_generator(seed, 0xD1A6, j, k)
-            signs = torch.randint(0, 2, outputs.shape, generator=g).to(outputs) * 2 - 1
-            (slope,) = torch.autograd.grad(outputs, leaf, factor(signs), retain_graph=k < probes - 1)
-            blocks[k % BLOCKS] += slope[0].to(blocks).square()
+        g = torch_generator(seed, 0xD1A6, j)
+        signs = torch.randint(0, 2, (probes, *outputs.shape), generator=g).to(outputs) * 2 - 1
+        slopes.add(outputs, leaf, torch.stack([factor(z) for z in signs]), blocks)
     return Diagonal("gauss-newton", blocks * (BLOCKS / probes / count), False, probes)
 
 
 def _exact(subject: Subject, x: Tensor, tell: Progress) -> Diagonal:
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    chunks = list(_chunks(subject, 1))
+    total = torch.zeros((1, len(x)), dtype=torch.float64, device=x.device)
+    chunks, slopes = list(_chunks(subject, 1)), _SquaredSlopes()
     count = sum(subject.head.count(y) for _, y in chunks)
     width = 0
     for j, (inputs, targets) in enumerate(chunks):
@@ -179,11 +178,37 @@ def _exact(subject: Subject, x: Tensor, tell: Progress) -> Diagonal:
         factor = _root(subject, outputs.detach(), targets)
         width = outputs.numel()
         basis = torch.eye(width, dtype=outputs.dtype, device=outputs.device).view(width, *outputs.shape)
-        for part in basis.split(_EXACT_ROWS):
-            for column in part:
-                (slope,) = torch.autograd.grad(outputs, leaf, factor(column), retain_graph=True)
-                total += slope[0].double().square()
-    return Diagonal("gauss-newton", (total / count).unsqueeze(0), True, width)
+        slopes.add(outputs, leaf, torch.stack([factor(column) for column in basis]), total)
+    return Diagonal("gauss-newton", total / count, True, width)
+
+
+class _SquaredSlopes:
+    """Squares of the gradients along many directions of the outputs, several in one backward pass where torch can."""
+
+    def __init__(self) -> None:
+        self._together = True
+
+    def add(self, outputs: Tensor, leaf: Tensor, directions: Tensor, into: Tensor) -> None:
+        """Add the square for direction k to row ``k mod rows`` of ``into``."""
+        rows = max(1, _SLOPE_BYTES // (leaf.numel() * leaf.element_size()))
+        start = 0
+        for part in directions.split(rows):
+            slope = self._slopes(outputs, leaf, part)[:, 0].to(into).square()
+            where = torch.arange(start, start + len(part), device=into.device) % len(into)
+            into.index_add_(0, where, slope)
+            start += len(part)
+
+    def _slopes(self, outputs: Tensor, leaf: Tensor, directions: Tensor) -> Tensor:
+        if self._together and len(directions) > 1:
+            try:
+                with warnings.catch_warnings():
+                    # vmap's own fallback is slower than the loop.
+                    warnings.filterwarnings("error", message="There is a performance drop")
+                    return torch.autograd.grad(outputs, leaf, directions, retain_graph=True, is_grads_batched=True)[0]
+            except (RuntimeError, UserWarning):
+                self._together = False  # it has no rule for one of the operations
+        each = [torch.autograd.grad(outputs, leaf, d, retain_graph=True)[0] for d in directions]
+        return torch.stack(each)
 
 
 def _hessian(subject: Subject, x: Tensor, probes: int, seed: int, tell: Progress) -> Diagonal:

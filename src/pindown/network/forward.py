@@ -198,9 +198,9 @@ def _places(module: nn.Module) -> dict[str, str]:
     first = {id(t): n for n, t in (*module.named_parameters(), *module.named_buffers())}
     places: dict[str, str] = {}
     for prefix, part in module.named_modules():
-        for local, t in (*part._parameters.items(), *part._buffers.items()):
-            if t is not None:
-                places[f"{prefix}.{local}" if prefix else local] = first[id(t)]
+        parameters = part.named_parameters(recurse=False, remove_duplicate=False)
+        for local, t in (*parameters, *part.named_buffers(recurse=False, remove_duplicate=False)):
+            places[f"{prefix}.{local}" if prefix else local] = first[id(t)]
     return places
 
 

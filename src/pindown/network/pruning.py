@@ -200,7 +200,7 @@ class _Job:
                 orders.append(_ranked(where, [torch.rand(n, generator=g).to(score.device) for n in sizes], self.scope))
             control = self._measure(WeightPath(self, "random", orders), 0.3, 0.7)
         gone = torch.zeros(space.dim, dtype=torch.bool, device=self.point.device)
-        gone[path.orders[0][: curve.pruned]] = True
+        gone[path.orders[0][: curve.pruned].long()] = True
         shares = [
             TensorShare(n, len(w), 1.0 - float(gone[w].double().mean())) for n, w in zip(self.names, where, strict=True)
         ]
@@ -266,7 +266,9 @@ class WeightPath:
         """Training and held-out examples for each pair of (m, draw)."""
         out: list[tuple[Evaluation, Evaluation | None]] = []
         for part in self.job.examples.chunks(len(wanted)):
-            points = [self.job.point.index_fill(0, self.orders[k][:m], 0.0) for m, k in (wanted[i] for i in part)]
+            points = [
+                self.job.point.index_fill(0, self.orders[k][:m].long(), 0.0) for m, k in (wanted[i] for i in part)
+            ]
             out += self.job.evaluate_points(points)
         return out
 
@@ -281,7 +283,8 @@ def _ranked(where: Sequence[Tensor], scores: Sequence[Tensor], scope: str) -> Te
     keys = list(scores)
     if scope == "tensor":
         keys = [s.argsort(stable=True).argsort(stable=True).double() / len(s) for s in scores]
-    return torch.cat(list(where))[torch.cat(keys).argsort(stable=True)]
+    order = torch.cat(list(where))[torch.cat(keys).argsort(stable=True)]
+    return order.int() if len(order) < 2**31 else order  # there may be several, each as long as the weights
 
 
 def _nothing(order: str) -> PruningCurve:

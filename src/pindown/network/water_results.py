@@ -56,9 +56,8 @@ class WaterFilling:
         level: the water level θ: the rise that each weight above it contributes.
         above_water: share of the weights that get any bits.
         tensors: bits of each tensor at the joint level.
-        predicted_rise: the rise with weights sent through the Gaussian test channel at these rates, measured: ε where
-        the
-            model holds.
+        predicted_rise: measured with weights sent through the Gaussian test channel at these rates: ε where the model
+            holds.
         measured: bits at the water level where that measured rise is ε.
         measured_per_weight: their mean.
         trace: sum of the diagonal.

@@ -284,7 +284,8 @@ def _transformers(model: nn.Module) -> dict[str, Initialisation]:
             continue
         owners[prefix] = owner
         padding = getattr(module, "padding_idx", None) if isinstance(module, nn.Embedding) else None
-        for local, start in _drawn(module, owner._init_weights, padding).items():
+        initialise: Any = owner._init_weights
+        for local, start in _drawn(module, initialise, padding).items():
             found.setdefault(f"{prefix}.{local}" if prefix else local, start)
     return found
 
@@ -309,7 +310,7 @@ def _drawn(
         called = reset.__name__
     else:
         for part in (*twin.modules(), *twin.parameters()):
-            part.__dict__.pop("_is_hf_initialized", None)  # it would be left alone
+            vars(part).pop("_is_hf_initialized", None)  # it would be left alone
         reset, called = lambda: initialise(twin), "_init_weights"
     parameters = {n: p for n, p in twin.named_parameters() if p.is_floating_point() and p.numel()}
     with preserved_random_state(), torch.no_grad():
