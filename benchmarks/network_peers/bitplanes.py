@@ -200,7 +200,7 @@ def markdown(record: dict[str, Any]) -> str:
     ]  # fmt: skip
     if "sweep" in record:
         lines += [
-            "Losses over all the data for each decided tensor. *Bracket* counts everything that a tensor takes: levels,",
+            "Losses over all data for each decided tensor. *Bracket* counts everything that a tensor takes: levels,",
             "the level that checks the growth, the first guess. *Fixed* is a sweep over all planes with "
             f"{FIXED_DRAWS} draws each,",
             "*same rule* a sweep that stops at each plane as the bracket does. *Agree*: tensors whose intervals of",

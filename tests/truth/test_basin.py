@@ -129,7 +129,9 @@ def test_the_first_exit_counts_not_a_later_return():
     subject = on_weights(shells, torch.full((5,), 1e-3, dtype=torch.float64))
     objective = Objective(subject.space(), subject.objective())
     theta = torch.eye(5, dtype=torch.float64)
-    found = radial.first_exit(objective, torch.zeros(5, dtype=torch.float64), theta, 0.5, np.full(5, 0.01), np.full(5, 9.0), 1e-6)
+    found = radial.first_exit(
+        objective, torch.zeros(5, dtype=torch.float64), theta, 0.5, np.full(5, 0.01), np.full(5, 9.0), 1e-6
+    )
     assert found == pytest.approx(np.full(5, 0.75), rel=1e-5)
 
 
@@ -199,21 +201,21 @@ def fourth_power(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def test_a_flat_minimum_under_a_uniform_prior():
-    """Σ w⁴ ≤ t on [−1, 1]^10: no curvature at the minimum, so the bridge starts at a tether (Dirichlet's integral)."""
-    subject = on_weights(fourth_power, torch.zeros(10, dtype=torch.float64), Uniform(-1.0, 1.0))
-    found = pindown.basin(subject, cutoff=1e-4, cutoffs=[1e-3], settings=QUICK, seed=SEED)
+    """Σ w⁴ ≤ t on [−1, 1]^6: no curvature at the minimum, so the bridge starts at a tether (Dirichlet's integral)."""
+    subject = on_weights(fourth_power, torch.zeros(6, dtype=torch.float64), Uniform(-1.0, 1.0))
+    found = pindown.basin(subject, cutoff=1e-3, cutoffs=[1e-2], settings=QUICK, seed=SEED)
     for p in found.curve:
-        exact = references.power_sum(10, 4, p.cutoff).bits
+        exact = references.power_sum(6, 4, p.cutoff).bits
         assert p.bits is not None
         assert p.radial is not None
         assert p.bits.kind == "estimate"
-        assert p.bits.stderr < 0.6
+        assert p.bits.stderr < 0.7
         assert abs(p.bits.value - exact) < 4 * p.bits.stderr + 0.1
         assert p.radial.value >= exact
-    assert found.tether > 0
-    # V(t) ∝ t^(D/4): the curve has the slope λ = 2.5.
+    assert found.tether > 0  # there is no curvature to hold on to
+    # V(t) ∝ t^(D/4): the curve has the slope λ = 1.5.
     high, low = (p.best.value for p in found.curve)
-    assert (low - high) / math.log2(10.0) == pytest.approx(2.5, abs=0.25)
+    assert (low - high) / math.log2(10.0) == pytest.approx(1.5, abs=0.2)
 
 
 @pytest.mark.slow
@@ -250,8 +252,10 @@ def test_control_a_wrong_integral_at_the_start_is_seen(monkeypatch):
 
 
 def test_control_chains_that_do_not_move_are_no_estimate(monkeypatch):
-    subject = on_weights(fourth_power, torch.zeros(10, dtype=torch.float64), Uniform(-1.0, 1.0))
-    monkeypatch.setattr(bridge, "trajectories", lambda o, l, stages, w, s, rng: torch.zeros(len(stages), dtype=torch.float64))
+    subject = on_weights(fourth_power, torch.zeros(6, dtype=torch.float64), Uniform(-1.0, 1.0))
+    monkeypatch.setattr(
+        bridge, "trajectories", lambda o, model, stages, w, s, rng: torch.zeros(len(stages), dtype=torch.float64)
+    )
     e = pindown.basin(
         subject, cutoff=1e-4, cutoffs=[], method="bridge", repeats=2, settings=BridgeSettings(sweeps=12, doublings=0)
     ).bits  # fmt: skip
@@ -271,21 +275,39 @@ def relu_network() -> Subject:
     return Subject(model, "mse", (x, y), prior=Normal(0.0, 1.0))
 
 
-def test_rescaling_a_relu_layer_moves_the_rays_and_not_the_basin():
-    """w₁ → 3 w₁, w₂ → w₂/3 is the same function in the same connected basin (Dinh et al. 2017)."""
-    subject = relu_network()
-    scaled = subject.solutions[0].point.clone()
+def rescaled(subject: Subject, factor: float) -> Solution:
+    point = subject.solutions[0].point.clone()
     space = subject.space()
-    for name, factor in (("0.weight", 3.0), ("0.bias", 3.0), ("2.weight", 1.0 / 3.0)):
-        scaled[space.slices[name]] *= factor
-    assert float(subject.losses(scaled.unsqueeze(0))) == pytest.approx(0.0, abs=1e-20)
+    for name, f in (("0.weight", factor), ("0.bias", factor), ("2.weight", 1.0 / factor)):
+        point[space.slices[name]] *= f
+    assert float(subject.losses(point.unsqueeze(0))) == pytest.approx(0.0, abs=1e-20)
+    return Solution("rescaled", point)
+
+
+def test_rescaling_a_relu_layer_moves_the_rays():
+    """w₁ → 10 w₁, w₂ → w₂/10 is the same function; straight lines from there reach another part of its basin."""
+    subject = relu_network()
     before, after = (
-        pindown.basin(subject, solution=s, cutoff=0.02, cutoffs=[], settings=BridgeSettings(sweeps=128, doublings=0), seed=SEED)
-        for s in (subject.solutions[0], Solution("rescaled", scaled))
+        pindown.basin(subject, solution=s, cutoff=0.02, cutoffs=[], method="radial", seed=SEED).at_cutoff
+        for s in (0, rescaled(subject, 10.0))
     )
-    assert after.at_cutoff.radial_mean > before.at_cutoff.radial_mean + 5.0
-    gap = abs(after.bits.value - before.bits.value)
-    assert gap < 4.0 * math.hypot(before.bits.stderr, after.bits.stderr) + 0.5
-    for found in (before, after):
-        assert found.at_cutoff.radial is not None
-        assert found.at_cutoff.radial.value >= found.bits.interval()[0]
+    assert before.radial is not None
+    assert after.radial is not None
+    assert after.radial.value > before.radial.value + 20.0
+
+
+@pytest.mark.slow
+def test_rescaling_a_relu_layer_does_not_move_the_basin():
+    """The way back lies inside the basin (Dinh et al. 2017), and the chains find it."""
+    subject = relu_network()
+    before, after = (
+        pindown.basin(subject, solution=s, cutoff=0.02, cutoffs=[], method="bridge", seed=SEED).bits
+        for s in (0, rescaled(subject, 10.0))
+    )
+    assert before.status.ok
+    assert after.status.ok
+    assert max(before.stderr, after.stderr) < 1.0
+    low, high = pindown.Estimate(
+        after.value - before.value, math.hypot(before.stderr, after.stderr), "bits", dof=3
+    ).interval(0.99)
+    assert low <= 0.0 <= high

@@ -86,6 +86,18 @@ def test_ellipsoid_contour_against_the_chi_square_mixture_and_the_ball():
     assert contour.learning_coefficient == pytest.approx(ball.learning_coefficient, abs=1e-10)
 
 
+@pytest.mark.parametrize("tolerance", [0.1, 100.0, 1e4])
+def test_displaced_ellipsoid_against_the_one_in_the_middle_and_the_displaced_ball(tolerance):
+    scales = np.geomspace(1.0, 1e4, 30)
+    found = references.displaced_ellipsoid(scales, np.zeros(30), tolerance)
+    assert found == pytest.approx(references.ellipsoid(scales.tolist(), tolerance).bits, abs=1e-6)
+    aside = np.zeros(20)
+    aside[3] = 3.0
+    ball = references.displaced_ball(20, 3.0, 0.01 * tolerance)
+    found = references.displaced_ellipsoid(np.ones(20), aside, 0.01 * tolerance)
+    assert found == pytest.approx(float(-mp.log(ball, 2)), abs=1e-6)
+
+
 def test_ellipsoid_where_plain_sampling_sees_it():
     scales = (1.0, 30.0, 1e3, 1e4)
     for rotated in (False, True):

@@ -195,7 +195,9 @@ class Shared(nn.Module):
 def test_shared_weights_count_once_and_their_free_direction_is_found():
     g = torch.Generator().manual_seed(0)
     x = torch.randn((50, 2), generator=g)
-    subject = pindown.Subject(Shared(), "mse", (x, torch.randn((50, 2), generator=g)), prior={"extra": Normal(0.0, 1.0)})
+    subject = pindown.Subject(
+        Shared(), "mse", (x, torch.randn((50, 2), generator=g)), prior={"extra": Normal(0.0, 1.0)}
+    )
     found = pindown.spectrum(subject, matrix="gauss-newton")
     assert found.parameters == 6
     assert found.zero_directions is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from pindown.network.precision import Option, cheapest
 from pindown.network.replaced import ReplacedLoss, WeightTensor, weight_tensors
 from pindown.network.rounding import TARGETS
 
-FEW: dict[str, Any] = {"draws": 8, "check": False, "format": "bf16", "epsilon": 0.01}
+FEW: dict[str, Any] = {"draws": 8, "check": False, "format": "bf16", "epsilon": 1e-3}
 
 
 def small(seed: int = 0, *, held_out: bool = False) -> tuple[nn.Module, Subject]:
@@ -58,7 +59,12 @@ def without_time(planes: pindown.BitPlanes) -> dict[str, Any]:
 # ---------------------------------------------------------------- what is listed
 
 
-@pytest.mark.parametrize("case", ZOO, ids=lambda c: c.name)
+KINDS = [
+    c for c in ZOO if c.name in ("perceptron", "frozen part", "convolution", "layer norm", "tied transformer", "gru")
+]
+
+
+@pytest.mark.parametrize("case", KINDS, ids=lambda c: c.name)
 def test_every_kind_of_module_is_measured_and_comes_back_as_it_was(case: Case) -> None:
     model, x, y = case.build()
     model.train()
@@ -247,7 +253,6 @@ def known(form: Any, rise: Any, measured: list[int]) -> Any:
     return measure
 
 
-@settings(max_examples=150)
 @given(
     name=st.sampled_from(["fp32", "bf16", "fp16", "fp8_e4m3", "fixed12", "fixed24"]),
     where=st.floats(-1.0, 30.0),
@@ -328,7 +333,6 @@ costs = st.lists(
 )
 
 
-@settings(max_examples=200)
 @given(table=costs, budget=st.floats(0.0, 4.0))
 def test_the_cheapest_choice_against_all_choices(table: list[list[tuple[int, float]]], budget: float) -> None:
     tensors = [[Option(float(b), r) for b, r in row] for row in table]
@@ -492,7 +496,7 @@ def test_batches_do_not_change_the_answer() -> None:
 class Stopped(Exception): ...
 
 
-@pytest.mark.parametrize("after", [1, 4, 6, 7])
+@pytest.mark.parametrize("after", [1, 6])
 def test_an_interrupted_measurement_goes_on_to_the_same_answer(tmp_path: Path, after: int) -> None:
     _, subject = small()
     whole = pindown.bitplanes(subject, seed=5, **FEW)
@@ -671,6 +675,14 @@ def test_what_the_command_refuses(module: str, arguments: tuple[str, ...], code:
     assert done.exit_code == code
     assert words in " ".join(done.stderr.split())
     assert not Path("pindown-bitplanes").exists()
+
+
+def test_every_option_is_in_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "quantise.md").read_text(encoding="utf-8")
+    shown = CliRunner().invoke(app, ["bitplanes", "--help"], terminal_width=200).stdout
+    options = set(re.findall(r"(--[a-z-]+)", shown)) - {"--help"}
+    assert {"--epsilon", "--format"} <= options
+    assert options <= set(re.findall(r"--[a-z-]+", guide))
 
 
 def test_weights_reach_the_subject(module: str) -> None:

@@ -196,7 +196,11 @@ class _Bridge:
             return None
         Path(self.checkpoint).mkdir(parents=True, exist_ok=True)
         space = self.subject.space()
-        parts: dict[str, Any] = {"what": "basin", "space": space.reference, "cutoffs": [f"{c:.9g}" for c in self.cutoffs]}
+        parts: dict[str, Any] = {
+            "what": "basin",
+            "space": space.reference,
+            "cutoffs": [f"{c:.9g}" for c in self.cutoffs],
+        }
         parts |= {"seed": self.seed, "run": i, "settings": str(self.settings), "budget": self.budget}
         centre = space.from_normal(self.local.centre.unsqueeze(0))
         near = space.from_normal(0.9 * self.local.centre.unsqueeze(0))
@@ -234,8 +238,8 @@ def _cutoffs(
     every = sorted({float(c) for c in (*cutoffs, cutoff)}, reverse=True)
     if not all(math.isfinite(c) and c > at_weights for c in every):
         raise InputError(
-            f"cutoffs {', '.join(f'{c:.6g}' for c in every)}", f"finite losses above {at_weights:.6g}, that at the weights",
-            "raise the lowest, or train further",
+            f"cutoffs {', '.join(f'{c:.6g}' for c in every)}",
+            f"finite losses above {at_weights:.6g}, that at the weights", "raise the lowest, or train further",
         )  # fmt: skip
     return float(cutoff), every
 
@@ -250,7 +254,9 @@ def _point(
         if bound is not None and not found:
             estimate = Estimate(bound.value, 0.0, "bits", "upper_bound", Status.BUDGET_SPENT, reference)
         elif bound is not None and estimate.kind == "estimate" and estimate.interval()[0] > bound.value:
-            remarks.append(f"At {cutoff:.4g} the rays alone see more of the basin than the runs, which have not converged.")
+            remarks.append(
+                f"At {cutoff:.4g} the rays alone see more of the basin than the runs, which have not converged."
+            )
             estimate = Estimate(bound.value, 0.0, "bits", "upper_bound", Status.NOT_CONVERGED, reference)
     if rays is None:
         return BasinPoint(cutoff, estimate, None, None, None, None, None)

@@ -131,7 +131,8 @@ class Basin:
     def summary(self) -> str:
         """The curve and what it rests on as plain text."""
         lines = [
-            f"{self.subject}, {self.solution}: basin of the {self.loss} ({self.parameters:,} parameters; {self.reference})",
+            f"{self.subject}, {self.solution}: basin of the {self.loss} ({self.parameters:,} parameters; "
+            f"{self.reference})",
             f"  loss at the weights {self.loss_at_weights:.4g}",
         ]
         for p in self.curve:
@@ -141,8 +142,9 @@ class Basin:
             lines.append(f"  loss ≤ {p.cutoff:<9.4g} {'; '.join(parts)}")
         if self.runs:
             lines.append(
-                f"  {self.runs} runs of {self.stages:.0f} stages from a tether of {self.tether:.3g}, acceptance at least "
-                f"{self.acceptance:.2f}, exchanges {self.swaps:.2f}; chains got {self.distance:.2f} prior deviations away"
+                f"  {self.runs} runs of {self.stages:.0f} stages from a tether of {self.tether:.3g}, acceptance at "
+                f"least {self.acceptance:.2f}, exchanges {self.swaps:.2f}; chains got {self.distance:.2f} prior "
+                "deviations away"
             )
         return "\n".join([*lines, *(f"  Remark: {r}" for r in self.remarks)])
 

@@ -126,7 +126,8 @@ class TemperaturePoint:
             parts[name] = None if r[name] is None else Agreement.from_dict(r[name])
         for name in ("step_size", "acceptance", "noise", "effective_size", "r_hat", "distance"):
             parts[name] = math.nan if r[name] is None else r[name]
-        return cls(**{**parts, "objections": tuple(r["objections"])})
+        parts["objections"] = tuple(r["objections"])
+        return cls(**parts)
 
 
 def burn_in(trace: Array) -> int:

@@ -106,7 +106,9 @@ class Curvature:
         if tuple(x.shape) != (self.dim,):
             raise InputError(f"a point of shape {tuple(x.shape)}", f"({self.dim},)")
         x = x.detach().to(subject.device)
-        self.point = (x if coordinates == "weights" else self.space.to_normal(x.unsqueeze(0).double())[0]).to(self.dtype)
+        self.point = (x if coordinates == "weights" else self.space.to_normal(x.unsqueeze(0).double())[0]).to(
+            self.dtype
+        )
         self._forward, self._batches = _in_format(subject, self.dtype)
         self.count = sum(self._head.count(y) for _, y in self._batches)
         own_point = x.to(self.space.dtype)
@@ -155,9 +157,8 @@ class Curvature:
             for graph in self._graphs():
                 value += graph.value.double().cpu()
                 gradient += graph.gradient
-            first = next(iter(self._graphs()))
-            with _double_backward():
-                graph_row = first.product(torch.zeros_like(self.point), False)
+            self.product(torch.zeros_like(self.point).unsqueeze(0))
+            self.products = 0
         except FORWARD_ERRORS as error:
             reason = str(error).strip().split("\n")[0]
             raise InputError(
@@ -165,7 +166,6 @@ class Curvature:
                 "a loss that is twice differentiable by autograd",
                 "leave out what is not, with include= or exclude=",
             ) from error
-        assert graph_row.shape == self.point.shape
         return float(value), gradient
 
     def _graphs(self) -> Iterable[_Graph]:
@@ -187,7 +187,10 @@ class Curvature:
             hessian = self.matrix == "hessian"
             if not value.requires_grad:
                 raise RuntimeError("the loss has no gradient in the weights")
-            (gradient,) = torch.autograd.grad(value, leaf, create_graph=hessian, retain_graph=True, materialize_grads=True)
+            (gradient,) = torch.autograd.grad(
+                value, leaf, create_graph=hessian, retain_graph=True, materialize_grads=True
+            )
+            _check_twice_differentiable(gradient if hessian else outputs)
             product = self._hessian(leaf, gradient) if hessian else self._gauss_newton(leaf, outputs)
         return _Graph(product, value.detach(), gradient.detach())
 
@@ -219,8 +222,23 @@ class Curvature:
         return (weighted - p * weighted.sum(classes, keepdim=True)) / self.count
 
 
+def _check_twice_differentiable(result: Tensor) -> None:
+    """Look for operations without a second derivative: autograd leaves out what goes through them and says nothing."""
+    seen: set[Any] = set()
+    waiting: list[Any] = [result.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if "Error" in node.name() or "NotImplemented" in node.name():
+            raise RuntimeError("an operation can be differentiated only once")
+        waiting += [earlier for earlier, _ in node.next_functions]
+
+
 def _pullback(of: Tensor, by: Tensor, v: Tensor, batched: bool) -> Tensor:
-    (out,) = torch.autograd.grad(of, by, v, retain_graph=True, is_grads_batched=batched, materialize_grads=True)
+    # What is not connected raises: an operation without a second derivative cuts the graph.
+    (out,) = torch.autograd.grad(of, by, v, retain_graph=True, is_grads_batched=batched)
     return out
 
 

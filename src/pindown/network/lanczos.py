@@ -110,7 +110,7 @@ def _rule(alpha: Array, beta: Array, squared: float, exhausted: bool) -> Quadrat
 
 def _gauss(alpha: Array, beta: Array, squared: float) -> tuple[Array, Array]:
     nodes, vectors = eigh_tridiagonal(alpha, beta[: alpha.size - 1])
-    return nodes, squared * vectors[0] ** 2
+    return np.asarray(nodes, dtype=np.float64), squared * vectors[0] ** 2
 
 
 def ritz_pairs(product: Product, start: Tensor, steps: int) -> tuple[Array, Tensor]:
@@ -123,7 +123,7 @@ def ritz_pairs(product: Product, start: Tensor, steps: int) -> tuple[Array, Tens
     size = int(ended[0])
     values, vectors = eigh_tridiagonal(alpha[0, :size], beta[0, : size - 1])
     mixed = torch.as_tensor(np.ascontiguousarray(vectors.T)).to(start) @ basis[:size, 0]
-    return values, mixed
+    return np.asarray(values, dtype=np.float64), mixed
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,10 +71,7 @@ class LinearNetwork:
         h = self._x
         passed: list[Tensor] = []
         for i, (out, _, _, bias) in enumerate(self.shapes):
-            if i == 0:
-                h = (weights[0].reshape(n * out, -1) @ h).view(n, out, rows)
-            else:
-                h = torch.bmm(weights[i], h)
+            h = (weights[0].reshape(n * out, -1) @ h).view(n, out, rows) if i == 0 else torch.bmm(weights[i], h)
             if bias is not None:
                 h = h + x[:, bias].unsqueeze(-1) * self._one
             passed.append(h)

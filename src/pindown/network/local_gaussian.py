@@ -161,7 +161,7 @@ class Metric:
 
     @property
     def log_determinant(self) -> Tensor:
-        """ln det P, ``(N,)``."""
+        """Ln det P, ``(N,)``."""
         return (self.local.dim - len(self.local.curvature)) * self.off[:, 0].log() + self.on.log().sum(1)
 
     @property
@@ -172,7 +172,7 @@ class Metric:
 
     @property
     def log_normaliser(self) -> Tensor:
-        """ln Z, ``(N,)``."""
+        """Ln Z, ``(N,)``."""
         own = self.local.centre.double().square().sum()
         return -0.5 * own - self.beta[:, 0] * self.local.loss + 0.5 * self.pull_energy - 0.5 * self.log_determinant
 

@@ -53,9 +53,7 @@ class LocalLoss:
         self.evaluator: Evaluator = subject.objective().evaluator if linear is None else linear
         self.path = subject.path if linear is None else "linear"
         self.differentiable = subject.objective().differentiable
-        generic = isinstance(self.evaluator, GenericNetwork)
         self.rows = max(1, min(_ROWS, self.evaluator.rows)) if isinstance(self.evaluator, GenericNetwork) else _ROWS
-        del generic
         self.at_point = float(self.evaluator.value_and_gradient(self.point.unsqueeze(0), gradient=False)[0])
         if not math.isfinite(self.at_point):
             raise InputError(f"weights whose loss is {self.at_point}", "a finite loss at the trained weights")

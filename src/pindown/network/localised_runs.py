@@ -214,20 +214,25 @@ def _read(run: ChainRun, plan: Plan, gamma: float) -> list[TemperaturePoint]:
         pair = slice(2 * k, 2 * k + 2)
         out.append(
             read_point(
-                nbeta, t.excess[pair].numpy(), t.distance[pair].numpy(), t.acceptance[pair].numpy(),
-                t.noise[pair].numpy(), rejects=sampler.rejects, halved=bool(sampler.factor[2 * k + 1] < 1.0),
-                minibatch=plan.batch_size is not None, step_size=sizes[k], leaps=leaps[2 * k],
+                nbeta,
+                t.excess[pair].numpy(),
+                t.distance[pair].numpy(),
+                t.acceptance[pair].numpy(),
+                t.noise[pair].numpy(),
+                rejects=sampler.rejects,
+                halved=bool(sampler.factor[2 * k + 1] < 1.0),
+                minibatch=plan.batch_size is not None,
+                step_size=sizes[k],
+                leaps=leaps[2 * k],
                 reference=f"nβ = {nbeta:.4g}, γ = {gamma:g}",
-            )  # fmt: skip
+            )
         )
     return out
 
 
 def _enough(points: Sequence[TemperaturePoint], plan: Plan) -> bool:
     """Whether every inverse temperature converged and is as precise as was asked for, allowing for few terms."""
-    return all(
-        p.converged and p.estimate.stderr <= max(plan.precision * abs(p.estimate.value), 1e-3) for p in points
-    )
+    return all(p.converged and p.estimate.stderr <= max(plan.precision * abs(p.estimate.value), 1e-3) for p in points)
 
 
 def _by_engine(

@@ -109,7 +109,8 @@ class Minibatches:
 
     def _layered(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Perceptrons by batched products, activations as ``(N, width, B)``."""
-        assert self._flat is not None and self._layers is not None
+        assert self._flat is not None
+        assert self._layers is not None
         n, layers = len(x), self._layers
         h = self._flat[rows].to(x.dtype).transpose(1, 2)
         entered: list[Tensor] = []

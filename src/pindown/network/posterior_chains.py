@@ -153,9 +153,7 @@ class Hamiltonian(Sampler):
     aim, rejects = 0.8, True
 
     def __init__(self, posterior: LocalPosterior, beta: Tensor, *, tested: int, most_leaps: int = 128) -> None:
-        super().__init__(
-            posterior, beta, smaller=0.5, preconditioned=True, tested=tested, most_leaps=most_leaps
-        )
+        super().__init__(posterior, beta, smaller=0.5, preconditioned=True, tested=tested, most_leaps=most_leaps)
         self._plain, self._base = _Plain(), self.steps.scale
 
     def _set_scale(self, scale: Tensor) -> None:

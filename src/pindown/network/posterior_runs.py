@@ -126,15 +126,15 @@ class ChainRun:
         parts = [torch.stack(p, -1) for p in zip(*self._rows, strict=True)] if self._rows else []
         posterior = self.sampler.posterior
         return {
-            "z": c.z, "loss": c.loss, "gradient": c.gradient, "origin": c.origin, "step": steps.step,
-            "scale": steps.scale, "rng": self.rng.get_state(), "sweeps": self.sweeps, "rows": parts,
+            "z": c.z.clone(), "loss": c.loss.clone(), "gradient": c.gradient.clone(), "origin": c.origin.clone(),
+            "step": steps.step, "scale": steps.scale, "rng": self.rng.get_state(), "sweeps": self.sweeps, "rows": parts,
             "counts": [posterior.evaluations, posterior.gradient_evaluations, posterior.non_finite],
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a run that :meth:`state` gave."""
         device = self.sampler.posterior.device
-        z, loss, gradient, origin = (state[k].to(device) for k in ("z", "loss", "gradient", "origin"))
+        z, loss, gradient, origin = (state[k].to(device).clone() for k in ("z", "loss", "gradient", "origin"))
         self.chains = Chains(z, loss, gradient, origin)
         self.sampler.steps.step, self.sampler.steps.scale = state["step"].to(device), state["scale"].to(device)
         self.rng.set_state(state["rng"])

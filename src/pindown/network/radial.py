@@ -7,16 +7,16 @@ Let :math:`\theta` be the direction of :math:`x` drawn from any Gaussian :math:`
           = E_\theta\!\left[\frac{\int_0^{R(\theta)} r^{D-1}\pi(z^* + r\theta)\,dr}
                                 {\int_0^{\infty} r^{D-1} q(z^* + r\theta)\,dr}\right],
 
-as the denominator is the density of :math:`\theta` under :math:`q`. With :math:`q = N(z^*, \sigma^2 I)` this is Scherlis
-and Belrose (2025), Estimating the probability of sampling a trained neural network at random, section 3; with
+as the denominator is the density of :math:`\theta` under :math:`q`. With :math:`q = N(z^*, \sigma^2 I)` this is
+Scherlis and Belrose (2025), Estimating the probability of sampling a trained neural network at random, section 3; with
 :math:`q = N(z^*, AA^\top)` it is their preconditioning by ``A``, with the density ratio that goes with it. Here
 :math:`q` is the Gaussian of the quadratic model at the inverse temperature that puts its mean loss at the cutoff, prior
 included: for a quadratic loss the logarithm of the ratio is then flat to first order, whatever the condition number.
 
 **Which side.** The star lies inside the basin, and every ray's ratio is an unbiased estimate of :math:`M_\star` above
-zero. By Markov's inequality a mean over rays exceeds :math:`M_\star/\alpha` with probability at most α, and all of ``k``
-independent means do with at most :math:`\alpha^k` (Gomes, Sabharwal and Selman 2007, From sampling to model counting,
-theorem 1). So the lowest of ``k`` means times :math:`\alpha^{1/k}` is a lower bound on the mass at confidence
+zero. By Markov's inequality a mean over rays exceeds :math:`M_\star/\alpha` with probability at most α, and all of
+``k`` independent means do with at most :math:`\alpha^k` (Gomes, Hoffmann, Sabharwal and Selman 2007, From sampling to
+model counting). So the lowest of ``k`` means times :math:`\alpha^{1/k}` is a lower bound on the mass at confidence
 :math:`1-\alpha`, however heavy the tail; ``k`` = 1, 2, 4 and 8 share α. The mean itself is, with heavy tails, below the
 truth nearly always, by as much as the rays spread.
 """
@@ -116,7 +116,7 @@ def log_radial_integral(power: float, a: Array, b: Array, radius: Array) -> Arra
     peak = np.minimum(mode, radius)
     top = f(peak[..., None])[..., 0]
 
-    def fallen(r: Array) -> Array:
+    def fallen(r: Array) -> NDArray[np.bool_]:
         return f(r[..., None])[..., 0] < top - _DROP
 
     low, high = np.zeros_like(peak), peak.copy()

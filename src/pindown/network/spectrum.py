@@ -60,8 +60,9 @@ def spectrum(
 
     * the largest eigenvalues ``Q`` by restarted Lanczos, with their residuals;
     * the trace as :math:`\mathrm{tr}(Q^\top H Q) + \mathrm{tr}(PHP)`, ``P`` the projection off ``Q``, the second part
-      from random signs ``z`` as the mean of :math:`z^\top PHP z` (Hutchinson 1990; Meyer, Musco, Musco and Woodruff 2021,
-      Hutch++, algorithm 1 with this ``Q``). Probes are added until the standard error is ``accuracy`` of the trace;
+      from random signs ``z`` as the mean of :math:`z^\top PHP z` (Hutchinson 1990; Meyer, Musco, Musco and Woodruff
+      2021, Hutch++, algorithm 1 with this ``Q``). Probes are added until the standard error is ``accuracy`` of the
+      trace;
     * the other sums over eigenvalues by stochastic Lanczos quadrature in the same way (Ubaru, Chen and Saad 2017). What
       the last third of the steps still changed is added to the standard error.
 
@@ -174,7 +175,8 @@ class _Job:
         exact = self._exact
         return {
             "eigenvalues": tuple(exact(v) for v in h[::-1][: self.count]), "lowest": exact(h[0]),
-            "trace": exact(math.fsum(h)), "log_determinant": exact(math.fsum(self.log_ratio(h)) + dim * math.log(self.delta), "nats"),
+            "trace": exact(math.fsum(h)),
+            "log_determinant": exact(math.fsum(self.log_ratio(h)) + dim * math.log(self.delta), "nats"),
             "effective": exact(math.fsum(self.filtered(h))),
             "laplace": Estimate(
                 rank / 2, 0.0, "1", "lower_bound" if zero else "exact", status, "half the rank of the matrix"
@@ -198,7 +200,7 @@ class _Job:
             self.warnings.append(
                 f"The budget of {self.budget:,} products was spent before the trace was known to {self.accuracy:.2g}."
             )
-        highest = float(max(np.abs(top.values).max(initial=0.0), max(np.abs(r.nodes).max() for r in rules)))
+        highest = float(max(np.abs(top.values).max(initial=0.0), *(np.abs(r.nodes).max() for r in rules)))
         unit = float(torch.finfo(c.dtype).eps)
         noise = unit * math.sqrt(dim) * highest
         if self.delta < noise:
@@ -335,8 +337,8 @@ class _Job:
     def _warn(self, decrement: float, negative: float, zero: int, rank: int) -> None:
         if negative >= 0.5:
             self.warnings.append(
-                f"About {negative:.0f} directions have negative curvature: the point is no minimum, Laplace's λ does not "
-                "hold, and the log-determinant counts them as zero."
+                f"About {negative:.0f} directions have negative curvature: the point is no minimum, Laplace's λ does "
+                "not hold, and the log-determinant counts them as zero."
             )
         if zero:
             self.warnings.append(
@@ -346,8 +348,8 @@ class _Job:
         scaled = decrement * self.curvature.subject.labels
         if scaled > 1.0:
             self.warnings.append(
-                f"The gradient is not zero: a Newton step would lower the loss by {decrement:.2g}, {scaled:.3g} nats over "
-                "all labels, so Laplace's approximation is not centred here."
+                f"The gradient is not zero: a Newton step would lower the loss by {decrement:.2g}, {scaled:.3g} nats "
+                "over all labels, so Laplace's approximation is not centred here."
             )
 
 

@@ -9,7 +9,7 @@ Theory, theorem 6.7; 2013, A widely applicable Bayesian information criterion, t
 
 with the multiplicity ``m`` and a constant ``b`` that the prior and the scale of the loss decide. A regular model of
 curvatures :math:`h_i` under the localisation γ has :math:`\tfrac12 \sum_i n\beta h_i / (n\beta h_i + \gamma)` instead,
-near λ / (1 + τ/nβ). Weights that lie above the lowest loss near them by Δ, as true weights do under noisy data, lower
+near λ (1 − c/nβ). Weights that lie above the lowest loss near them by Δ, as true weights do under noisy data, lower
 it by nβΔ.
 """
 
@@ -72,7 +72,8 @@ class CurveFit:
     def from_dict(cls, r: Mapping[str, Any]) -> CurveFit:
         """Read back what :meth:`to_dict` wrote."""
         parts: dict[str, Any] = {k: r[k] for k in cls.__dataclass_fields__}
-        return cls(**{**parts, "multiplicity": tuple(parts["multiplicity"])})
+        parts["multiplicity"] = tuple(parts["multiplicity"])
+        return cls(**parts)
 
 
 def fit_curve(
@@ -80,10 +81,12 @@ def fit_curve(
 ) -> CurveFit:
     r"""Average λ over the forms of the curve (Bayesian model averaging; Hoeting, Madigan, Raftery and Volinsky 1999).
 
-    The forms are a constant, :math:`\lambda/(1 + \tau/n\beta)`, and :math:`\lambda - (m-1)/(\ln n\beta + b)` for m = 2,
-    3, 4; each with and without a shift by nβΔ where ``shifted``. τ, b and Δ lie on grids of equal prior weight, the
-    forms have equal weight; λ is flat up to ``most``, half the number of dimensions, which no learning coefficient
-    exceeds.
+    The forms are a constant, :math:`\lambda\,(1 - c\,(n\beta/n\beta_1)^{-\delta})` with δ = 1 (regular models), 1/2,
+    1/4 and 1/8 (further poles of the zeta function, whose distances from the first are fractions with the order of the
+    singularity below), and :math:`\lambda - (m-1)/(\ln n\beta + b)` for m = 2, 3, 4; each with and without a shift by
+    nβΔ where ``shifted``. c, b and Δ lie on grids of equal prior weight. Forms have the prior weights δ and
+    :math:`2^{1-m}` beside the constant's 1, since the slower a correction the further it extrapolates; λ is flat up to
+    ``most``, half the number of dimensions, which no learning coefficient exceeds.
 
     Args:
         nbeta: inverse temperatures, increasing.
@@ -103,21 +106,21 @@ def fit_curve(
     sigma = 1.0 / math.sqrt(float(weight.sum()))
     scale = max(float(y.max()), 1e-12)
     shifts = np.linspace(0.0, _MOST_SHIFT, _SHIFTS) * scale if shifted else np.zeros(1)
-    forms: list[tuple[int, Array, Array]] = [(1, np.ones((1, len(x))), np.zeros((1, len(x))))]
+    forms: list[tuple[int, float, Array, Array]] = [(1, 1.0, np.ones((1, len(x))), np.zeros((1, len(x))))]
     share = np.linspace(0.0, _MOST_BEND, _GRID)[1:, None]
     for power in _POWERS:
-        forms.append((1, 1.0 - share * (x / x[0]) ** -power, np.zeros((len(share), len(x)))))
+        forms.append((1, power, 1.0 - share * (x / x[0]) ** -power, np.zeros((len(share), len(x)))))
     first = np.linspace(_FIRST, math.log(x[0]) + _CONSTANT, _GRID)[:, None]
     for m in _MULTIPLICITIES:
-        forms.append((m, np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
+        forms.append((m, 0.5 ** (m - 1), np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
     parts: list[tuple[Array, Array, Array, Array, Array]] = []
-    for (m, factor, offset), shift in product(forms, shifts):
+    for (m, favour, factor, offset), shift in product(forms, shifts):
         left = y + shift * x / x[-1] - offset
         lam = (weight * factor * left).sum(1) / (weight * factor * factor).sum(1)
         chi = (weight * np.square(left - factor * lam[:, None])).sum(1)
         # No shift has half of the weight, all shifts together the rest.
         prior = 1.0 if not shifted else 0.5 if shift == 0 else 0.5 / (len(shifts) - 1)
-        allowed = np.where(lam <= most + 2.0 * sigma, prior / len(lam), 0.0)
+        allowed = np.where(lam <= most + 2.0 * sigma, favour * prior / len(lam), 0.0)
         parts.append((lam, chi, allowed, np.full(len(lam), m), np.full(len(lam), shift)))
     lam, chi, allowed, which, shift_of = (np.concatenate(p) for p in zip(*parts, strict=True))
     best = float(chi[allowed > 0].min()) if (allowed > 0).any() else math.inf

@@ -5,15 +5,14 @@ Stage ``k`` has the density
 .. math:: N(z; 0, I)\, \exp\!\big(-\gamma_k T - \beta_k [(1-s_k) Q + s_k L]\big),\qquad T = \tfrac12 |z - z^*|^2,
 
 with the quadratic model ``Q`` of :mod:`pindown.network.local_gaussian`. At :math:`s = 0` it is a Gaussian. Elsewhere it
-is that Gaussian times :math:`e^{-\beta s (L - Q)}`, and a chain moves by Hamiltonian trajectories that solve the Gaussian
-part exactly, with its own precision ``P`` as mass, so that all of it turns at one speed, and kick by the rest (Shahbaba,
-Lan, Johnson and Neal 2014, Split Hamiltonian Monte Carlo; Beskos, Pinski, Sanz-Serna and Stuart 2011, Hybrid Monte
-Carlo on Hilbert spaces). Where the loss is quadratic nothing is rejected, whatever the dimension and the condition.
+is that Gaussian times :math:`e^{-\beta s (L - Q)}`, and a chain moves by Hamiltonian trajectories that solve the
+Gaussian part exactly, with its own precision ``P`` as mass, so that all of it turns at one speed, and kick by the rest
+(Shahbaba, Lan, Johnson and Neal 2014, Split Hamiltonian Monte Carlo; Beskos, Pinski, Sanz-Serna and Stuart 2011, Hybrid
+Monte Carlo on Hilbert spaces). Where the loss is quadratic nothing is rejected, whatever the dimension and the condition.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -200,10 +199,10 @@ def _trajectory(
 
 
 def swap(stages: Stages, walkers: Walkers, parity: int, rng: torch.Generator) -> Tensor:
-    """Offer chains of neighbouring stages each other's places, in place; mean acceptance of each pair.
+    r"""Offer chains of neighbouring stages each other's places, in place; mean acceptance of each pair.
 
-    Accepted with probability :math:`min(1, e^{(c_k - c_{k+1})·(S_a - S_b)})`, ``c`` the stages' coefficients and ``S`` the
-    chains' (T, Q, L) (Hukushima and Nemoto 1996, Exchange Monte Carlo method).
+    Accepted with probability :math:`\min(1, e^{(c_k - c_{k+1}) \cdot (S_a - S_b)})`, ``c`` the stages' coefficients and
+    ``S`` the chains' (T, Q, L) (Hukushima and Nemoto 1996, Exchange Monte Carlo method).
     """
     count, n, _ = walkers.stats.shape
     device = walkers.stats.device
@@ -222,5 +221,3 @@ def swap(stages: Stages, walkers: Walkers, parity: int, rng: torch.Generator) ->
     for t in walkers.tensors():
         t[a, i], t[b, j] = t[b, j], t[a, i]
     return probability.mean(1)
-
-
