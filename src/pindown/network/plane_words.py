@@ -38,10 +38,8 @@ def recommendation(planes: BitPlanes) -> str:
     }
     whole = sum(share.values())
     parts = [
-    parts = [
-        f"{_NAMES[n]} for {counts[n]} {'tensor' if counts[n] == 1 else 'tensors'} ({100 * s / whole:.3g}% of the weights)"
-        for n, s in share.items()
-    ]
+        f"{_NAMES[n]} for {counts[n]} {'tensor' if counts[n] == 1 else 'tensors'} "
+        f"({100 * s / whole:.3g}% of the weights)"
         for n, s in share.items()
     ]
     return (
