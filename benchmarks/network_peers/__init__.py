@@ -1,0 +1,1 @@
+"""Benchmarks of what is asked of one trained network, one module a question."""
