@@ -1,9 +1,9 @@
 """Trace and largest eigenvalues of a network's Hessian beside PyHessian and curvlinops.
 
-One model (64-100-10 ReLU, trained on 500 digits), one set of examples, one process, one thread, the same seeds. The exact
-trace comes from explicit Jacobians: outputs of a ReLU network are linear in each weight, so that the Hessian of the
-cross-entropy and its Gauss–Newton matrix have the same diagonal. The exact eigenvalues come from forward-over-reverse
-products in double precision and ARPACK at a tolerance of 1e-10. Neither uses pindown's products.
+One model (64-100-10 ReLU, trained on 500 digits), one set of examples, one process, one thread, the same seeds. The
+exact trace comes from explicit Jacobians: outputs of a ReLU network are linear in each weight, so that the Hessian of
+the cross-entropy and its Gauss–Newton matrix have the same diagonal. The exact eigenvalues come from
+forward-over-reverse products in double precision and ARPACK at a tolerance of 1e-10. Neither uses pindown's products.
 
     python -m benchmarks.network_peers.curvature [--peers-python PATH]
 """
@@ -30,7 +30,7 @@ SEEDS, TOP = 8, 5
 
 
 def run(peers_python: str | None = None) -> dict[str, Any]:
-    """Measure everything in one process of ``peers_python``, where the peers are installed; pindown needs no install."""
+    """Measure everything in one process of ``peers_python``, where the peers are; pindown needs no install there."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), "OMP_NUM_THREADS": "1"}
     command = [peers_python or sys.executable, "-m", "benchmarks.network_peers.curvature", "--here"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -145,7 +145,11 @@ def methods(subject: Any) -> list[tuple[str, Callable[[int], Answer]]]:
             job = hessian(model, criterion, data=(x, y), cuda=False)
             top, _ = job.eigenvalues(top_n=TOP)
             trace = job.trace()
-            return {"trace": sum(trace) / len(trace), "eigenvalues": sorted(map(float, top), reverse=True), "products": None}
+            return {
+                "trace": sum(trace) / len(trace),
+                "eigenvalues": sorted(map(float, top), reverse=True),
+                "products": None,
+            }
 
         out.append(("PyHessian, defaults", pyhessian))
     if installed("curvlinops-for-pytorch"):
@@ -212,14 +216,13 @@ def markdown(record: dict[str, Any]) -> str:
     lines = [
         "# Curvature beside its peers",
         "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['threads']} thread, {m['platform']}, Python {m['python']}, "
-        f"torch {m['torch']}; load average at the start {m['load_average']:.1f}.",
+        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['threads']} thread, {m['platform']}, Python "
+        f"{m['python']}, torch {m['torch']}; load average at the start {m['load_average']:.1f}.",
         "",
-        f"Hessian of the cross-entropy of {record['what']}. Exact trace {record['exact']['trace']:.4f}; exact eigenvalues "
-        + ", ".join(f"{v:.4f}" for v in record["exact"]["eigenvalues"])
-        + f". {record['seeds']} seeds each; CPU seconds of one call for the trace and {TOP} eigenvalues; the ratio is to "
-        f'"{own["name"]}". Error: root mean square over the seeds, of the exact trace. PyHessian and curvlinops give no '
-        "interval.",
+        f"Hessian of the cross-entropy of {record['what']}. Exact trace {record['exact']['trace']:.4f}; exact "
+        f"eigenvalues {', '.join(f'{v:.4f}' for v in record['exact']['eigenvalues'])}. {record['seeds']} seeds each; CPU "
+        f'seconds of one call for the trace and {TOP} eigenvalues; the ratio is to "{own["name"]}". Error: root mean '
+        "square over the seeds, of the exact trace. PyHessian and curvlinops give no interval.",
         "",
         "| library | trace over seeds | error | intervals that hold it | largest eigenvalue error | CPU s | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",
