@@ -220,7 +220,8 @@ def markdown(record: dict[str, Any]) -> str:
         f"{m['python']}, torch {m['torch']}; load average at the start {m['load_average']:.1f}.",
         "",
         f"Hessian of the cross-entropy of {record['what']}. Exact trace {record['exact']['trace']:.4f}; exact "
-        f"eigenvalues {', '.join(f'{v:.4f}' for v in record['exact']['eigenvalues'])}. {record['seeds']} seeds each; CPU "
+        f"eigenvalues {', '.join(f'{v:.4f}' for v in record['exact']['eigenvalues'])}. "
+        f"{record['seeds']} seeds each; CPU "
         f'seconds of one call for the trace and {TOP} eigenvalues; the ratio is to "{own["name"]}". Error: root mean '
         "square over the seeds, of the exact trace. PyHessian and curvlinops give no interval.",
         "",
