@@ -292,7 +292,7 @@ class _Run:
         twin = self.subject.with_solutions(self.solutions)
         return in_depth(
             twin, solution=best, questions=self.questions, epsilon=self.epsilon, seed=child_seed(self.seed, 2) % 2**31,
-            options=None if self.full else quick_options(self.space.dim), checkpoints=self.checkpoints,
+            options=None if self.full else quick_options(), checkpoints=self.checkpoints,
             checkpoint=None if self.checkpoint is None else self.checkpoint / "in-depth",
             progress=None if self.progress is None else window(
                 self.progress, 1.0 - _IN_DEPTH_SHARE, _IN_DEPTH_SHARE, self.solutions[best].name

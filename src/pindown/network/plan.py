@@ -228,11 +228,11 @@ def _time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"
 
 
-def quick_options(dim: int) -> dict[str, dict[str, Any]]:
+def quick_options() -> dict[str, dict[str, Any]]:
     """Arguments with which the questions about one trained network are answered within the default audit's minutes."""
     return {
         "learning_coefficient": {"precision": 0.1, "self_check": False},
-        "basin": {} if dim < _SMALL else {"method": "radial"},
+        "basin": {"method": "radial"},
         "bitplanes": {"draws": 64},
         "pruning": {"draws": 4},
         "noise_tolerance": {"accuracy": 0.1},
