@@ -19,7 +19,7 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options"]
+__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options", "quick_questions"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
@@ -226,6 +226,11 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"
+
+
+def quick_questions(asked: tuple[str, ...], dim: int) -> tuple[str, ...]:
+    """Those of the questions about one network of ``dim`` weights that take seconds."""
+    return tuple(q for q in asked if dim < _SMALL or q != "learning_coefficient")
 
 
 def quick_options() -> dict[str, dict[str, Any]]:
