@@ -1,6 +1,6 @@
 """Bit planes: evaluations for each decided tensor against a sweep over all planes, and a transformer of 10⁷ weights.
 
-    python -m benchmarks.network_peers.bitplanes            # both parts, a few minutes on two cores
+    python -m benchmarks.network_peers.bitplanes            # both parts
     python -m benchmarks.network_peers.bitplanes --part sweep
 
 The sweep is what a person writes first: randomise the k low-order planes of one tensor for k = 1, 2, … to the whole
