@@ -3,8 +3,8 @@
     python benchmarks/network.py [SECTION ...] [--peers-python PATH] [--out FOLDER]
 
 A section is a module of ``network_peers`` with ``run(**options) -> record`` and ``markdown(record) -> str``; each
-writes ``network_SECTION.json`` and ``.md``. Peers that need other versions of what pindown needs run under an interpreter of
-their own: ``--peers-python``, or the environment variable ``PINDOWN_PEERS_PYTHON``.
+writes ``network_SECTION.json`` and ``.md``. Peers that need other versions of what pindown needs run under an
+interpreter of their own: ``--peers-python``, or the environment variable ``PINDOWN_PEERS_PYTHON``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bit planes: evaluations for each decided tensor against a sweep over all planes, and a transformer of 10⁷ weights.
 
-    python -m benchmarks.network_peers.bitplanes            # both parts, a few minutes on two cores
+    python -m benchmarks.network_peers.bitplanes            # both parts
     python -m benchmarks.network_peers.bitplanes --part sweep
 
 The sweep is what a person writes first: randomise the k low-order planes of one tensor for k = 1, 2, … to the whole
@@ -65,9 +65,20 @@ def text() -> Tensor:
 
 
 def trained_transformer(
-    *, width: int, layers: int, heads: int, length: int, steps: int, sequences: int, seed: int = 0
+    *,
+    width: int,
+    layers: int,
+    heads: int,
+    length: int,
+    steps: int,
+    sequences: int,
+    seed: int = 0,
+    kept: Path | None = None,
 ) -> pindown.Subject:
-    """A transformer trained on :func:`text` for some steps, with sequences of it as its data."""
+    """A transformer trained on :func:`text` for some steps, with sequences of it as its data.
+
+    Its weights and its data are kept in the file ``kept``, and read from there where it exists.
+    """
     data, g = text(), torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -76,17 +87,26 @@ def trained_transformer(
     def batch(n: int) -> tuple[Tensor, Tensor]:
         at = torch.randint(0, len(data) - length - 1, (n,), generator=g)
         rows = torch.stack([data[i : i + length + 1] for i in at.tolist()])
-        return rows[:, :-1], rows[:, 1:]
+        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
 
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for _ in range(steps):
-        x, y = batch(16)
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimiser.step()
+    if kept is not None and kept.exists():
+        held = torch.load(kept, weights_only=True)
+        model.load_state_dict(held["weights"])
+        pair = held["inputs"], held["targets"]
+    else:
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        for _ in range(steps):
+            x, y = batch(16)
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        pair = batch(sequences)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"weights": model.state_dict(), "inputs": pair[0], "targets": pair[1]}, kept)
     size = sum(p.numel() for p in model.parameters())
     name = f"transformer, {size / 1e6:.3g} million weights"
-    return pindown.Subject(model.eval(), "cross_entropy", batch(sequences), name=name, prior=Normal(0.0, 0.02))
+    return pindown.Subject(model.eval(), "cross_entropy", pair, name=name, prior=Normal(0.0, 0.02))
 
 
 def sweep(subject: pindown.Subject, form: str, epsilon: float, seed: int) -> dict[str, dict[str, Any]]:
@@ -142,19 +162,40 @@ def compare(subject: pindown.Subject, form: str, epsilon: float, seed: int) -> d
 
 
 def large(
-    form: str, epsilon: float, seed: int, *, width: int = 384, layers: int = 6, steps: int = 40
+    form: str,
+    epsilon: float,
+    seed: int,
+    *,
+    width: int = 384,
+    layers: int = 6,
+    steps: int = 40,
+    checkpoint: Path | None = None,
 ) -> dict[str, Any]:
-    """Everything that the front door gives for a transformer of about 10⁷ weights, and its time."""
-    began = time.perf_counter()
-    subject = trained_transformer(width=width, layers=layers, heads=6, length=64, steps=steps, sequences=8, seed=seed)
-    training, began = time.perf_counter() - began, time.perf_counter()
-    found = pindown.bitplanes(subject, epsilon=epsilon, format=form, seed=seed)
-    seconds = time.perf_counter() - began
+    """Everything that the front door gives for a transformer of about 10⁷ weights, and its time.
+
+    With a checkpoint folder an interrupted run goes on, and the time is that of all its parts.
+    """
+    kept = None if checkpoint is None else checkpoint / "model.pt"
+    subject = trained_transformer(
+        width=width, layers=layers, heads=6, length=64, steps=steps, sequences=8, seed=seed, kept=kept
+    )
+    clock = None if checkpoint is None else checkpoint / "seconds.json"
+    wall, cpu = json.loads(clock.read_text()) if clock is not None and clock.exists() else (0.0, 0.0)
+    began, busy = time.perf_counter(), time.process_time()
+    try:
+        found = pindown.bitplanes(
+            subject, epsilon=epsilon, format=form, seed=seed,
+            checkpoint=None if checkpoint is None else checkpoint / "planes",
+        )  # fmt: skip
+    finally:
+        wall, cpu = wall + time.perf_counter() - began, cpu + time.process_time() - busy
+        if clock is not None:
+            clock.write_text(json.dumps([wall, cpu]))
     a = found.allocation
     together = found.together.rise
     return {
         "subject": found.subject, "weights": sum(t.size for t in found.measured), "tensors": len(found.measured),
-        "format": form, "epsilon": epsilon, "seed": seed, "training_seconds": training, "seconds": seconds,
+        "format": form, "epsilon": epsilon, "seed": seed, "seconds": wall, "cpu_seconds": cpu,
         "evaluations": found.evaluations, "baseline": found.baseline.value,
         "decided": sum(t.tolerated.status.ok for t in found.measured),
         "joint_uniform": [found.joint.low, found.joint.high],
@@ -178,7 +219,7 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(*, part: str = "all", seed: int = 0, epsilon: float = 0.01) -> dict[str, Any]:
+def run(*, part: str = "all", seed: int = 0, epsilon: float = 0.01, checkpoint: Path | None = None) -> dict[str, Any]:
     """The whole benchmark, or one part: ``"sweep"`` or ``"large"``."""
     record: dict[str, Any] = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "seed": seed}
     if part in ("all", "sweep"):
@@ -186,7 +227,7 @@ def run(*, part: str = "all", seed: int = 0, epsilon: float = 0.01) -> dict[str,
         small = trained_transformer(width=48, layers=1, heads=4, length=32, steps=300, sequences=8, seed=seed)
         record["sweep"] = [compare(s, form, epsilon, seed) for s in (digits, small) for form in ("fp32", "bf16")]
     if part in ("all", "large"):
-        record["large"] = large("fp32", epsilon, seed)
+        record["large"] = large("fp32", epsilon, seed, checkpoint=checkpoint)
     return record
 
 
@@ -220,7 +261,8 @@ def markdown(record: dict[str, Any]) -> str:
         r = record["large"]
         lines += [
             f"The whole answer for a {r['subject']} in {r['tensors']} tensors ({r['format']}, ε = {r['epsilon']:g} "
-            f"nats, 512 tokens): **{r['seconds'] / 60:.1f} minutes**, {r['evaluations']:,} losses; "
+            f"nats, 512 tokens): **{r['cpu_seconds'] / 60:.1f} minutes of CPU** in "
+            f"{r['seconds'] / 60:.1f} minutes on a machine that others used too, {r['evaluations']:,} losses; "
             f"{r['decided']} tensors decided. "
             f"Allocated jointly {r['allocated_bits_a_weight']:.3g} bits a weight, rise {r['verified_rise']:.4f} ± "
             f"{r['verified_stderr']:.4f} (predicted {r['predicted_rise']:.4f}).", "",
@@ -235,9 +277,10 @@ def main() -> None:
     parser.add_argument("--part", choices=("all", "sweep", "large"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--checkpoint", type=Path, default=None, help="where an interrupted large part goes on from")
     options = parser.parse_args()
     file = options.out / "network_bitplanes.json"
-    record = run(part=options.part, seed=options.seed)
+    record = run(part=options.part, seed=options.seed, checkpoint=options.checkpoint)
     if options.part != "all" and file.exists():  # the other part stays as it was measured
         record = json.loads(file.read_text(encoding="utf-8")) | record
     options.out.mkdir(parents=True, exist_ok=True)

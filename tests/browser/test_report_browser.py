@@ -15,16 +15,24 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import depth_fixture as deep
 import pytest
 import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pindown.report.audit import write_audit_report
+from pindown.report.bitplanes import write_bitplanes_report
 
 pytestmark = pytest.mark.browser
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-RECORDS = {"digits": fixture.digits_record, "hard": fixture.hard_record, "empty": lambda: fixture.audit_record([])}
+RECORDS = {
+    "digits": fixture.digits_record,
+    "hard": fixture.hard_record,
+    "deep": deep.deep_record,
+    "awkward": deep.awkward_record,
+    "empty": lambda: fixture.audit_record([]),
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     for name, record in RECORDS.items():
         write_audit_report(record(), folder / f"{name}.html")
-    return {name: folder / f"{name}.html" for name in RECORDS}
+    write_bitplanes_report(deep.bitplanes("width 30"), folder / "planes.html")
+    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes")}
 
 
 class Tab:
@@ -94,14 +103,14 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     )
 
 
-@pytest.mark.parametrize("name", ["digits", "hard"])
+@pytest.mark.parametrize(("name", "least"), [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_all_charts_are_drawn_and_nothing_scrolls_sideways(browser, reports, name, scheme, viewport):
+def test_all_charts_are_drawn_and_nothing_scrolls_sideways(browser, reports, name, least, scheme, viewport):
     phone = viewport is PHONE
     with Tab(browser, reports[name], color_scheme=scheme, viewport=viewport, has_touch=phone, is_mobile=phone) as tab:
         charts = drawn(tab.page)
-        assert len(charts) >= 7
+        assert len(charts) >= least
         for chart in charts:
             assert chart["marks"] > 0, chart
             assert chart["ticks"] > 0, chart
@@ -109,6 +118,34 @@ def test_all_charts_are_drawn_and_nothing_scrolls_sideways(browser, reports, nam
             assert chart["label"]
         wide, screen = tab.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide <= screen == viewport["width"]
+
+
+HEAT = """() => [...document.querySelectorAll('.plot')].filter((p) => p.querySelector('.heatmaplayer image'))
+  .map((plot) => ({
+    size: plot.querySelector('.heatmaplayer image').getBoundingClientRect(),
+    bar: plot.querySelector('.colorbar').getBoundingClientRect(),
+    box: plot.getBoundingClientRect(),
+    ticks: [...plot.querySelectorAll('.xtick text')].map((t) => t.textContent),
+    scale: [...plot.querySelectorAll('.colorbar text')].map((t) => t.textContent),
+  }))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_heat_maps_show_their_cells_their_scale_and_their_parts(browser, reports, scheme, viewport):
+    with Tab(browser, reports["deep"], color_scheme=scheme, viewport=viewport) as tab:
+        maps = tab.page.evaluate(HEAT)
+        assert len(maps) == 2
+        for shown in maps:
+            assert shown["size"]["width"] > 150
+            assert shown["size"]["height"] > 100
+            assert shown["box"]["left"] <= shown["bar"]["left"]
+            assert shown["bar"]["right"] <= shown["box"]["right"]
+            assert shown["size"]["bottom"] < shown["bar"]["top"]
+            assert {"±", "exponent", "mantissa"} <= set(shown["ticks"])
+            assert {"ε/10", "ε", "10 ε"} <= set(shown["scale"])
+        bars = tab.page.evaluate("[...document.querySelectorAll('.barlayer .point')].length")
+        assert bars == 8  # four tensors of each network
 
 
 def test_a_page_without_charts_opens_too(browser, reports):

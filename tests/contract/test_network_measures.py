@@ -65,7 +65,9 @@ def test_every_measure_of_every_module(case: Case, measure: str) -> None:
 
 @pytest.mark.parametrize("measure", [m for m in MEASURES if m != "concentration"])
 @pytest.mark.parametrize(
-    "case", [c for c in ZOO if c.name in ("frozen part", "convolution", "lstm", "lightning")], ids=str
+    "case",
+    [c for c in ZOO if c.name in ("frozen part", "convolution", "lstm", "lightning")],
+    ids=lambda c: c.name.replace(" ", "-"),
 )
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ValueError])
 def test_a_measure_that_is_stopped_leaves_no_trace(case: Case, measure: str, raised: type[BaseException]) -> None:

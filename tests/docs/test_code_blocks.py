@@ -65,9 +65,12 @@ def with_code(pages: list[Path], word: str = "") -> list[Path]:
 
 @pytest.mark.parametrize("page", with_code(PAGES), ids=page_name)
 def test_the_code_of_a_page_runs(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Audits run with fewer chains and runs: no page states their figures, and each page has a slow test as well."""
+    """Audits run with fewer chains and runs and ask nothing in depth: no page states their figures, and each page has a
+    slow test as well."""
     monkeypatch.setattr("pindown.network.plan.QUICK", replace(QUICK, chains=2, burn_in=4, sweeps=8))
+    monkeypatch.setattr("pindown.network.plan._SMALL", 0)
     monkeypatch.setattr("pindown.network.audit._REPEATS", 2)
+    monkeypatch.setattr("pindown.network.audit.read_questions", lambda asked: ())
     monkeypatch.syspath_prepend(own_folder)  # where Python looks first for what a page wrote
     run(blocks(page.read_text(encoding="utf-8")), str(page))
 

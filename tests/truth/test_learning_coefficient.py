@@ -227,7 +227,7 @@ def test_curve_finds_the_multiplicity_of_normal_crossings() -> None:
     for b in nbeta:
         weight = -t * np.exp(0.5 * t - b * np.exp(t))
         exact.append(float((b * np.exp(t) * weight).sum() / weight.sum()))
-    fit = fit_curve(nbeta, exact, [0.002] * 5, most=1.0, shifted=False)
+    fit = fit_curve(nbeta, exact, [0.002] * 5, most=1.0, shift=0.0)
     assert abs(fit.value - 0.5) < 0.025
     assert fit.likely_multiplicity == 2
     assert abs(exact[1] - 0.5) > 0.05  # no single inverse temperature is within 5%

@@ -107,8 +107,8 @@ def bitplanes(name: str) -> dict[str, Any]:
         "seconds": 8.4,
         "version": "0.1.0",
         "notes": ["Planes are of weights, not of the function."],
-        "recommendation": "Safe within a rise of 0.01 nats: int4 in groups for one tensor. All rounded together the loss "
-        "goes from 0.035 to 0.0399.",
+        "recommendation": "Safe within a rise of 0.01 nats: int4 in groups for one tensor. All rounded together the "
+        "loss goes from 0.035 to 0.0399.",
     }  # fmt: skip
 
 
@@ -306,7 +306,8 @@ def learning_curve() -> dict[str, Any]:
         "names": ["step-0", "step-100", "step-1000"],
         "steps": [0, 100, 1000],
         "points": [
-            coefficient(lam, self_check=None, loss_at_weights=loss) for lam, loss in ((4.0, 2.3), (18.0, 0.6), (31.0, 0.03))
+            coefficient(lam, self_check=None, loss_at_weights=loss)
+            for lam, loss in ((4.0, 2.3), (18.0, 0.6), (31.0, 0.03))
         ],
         "seed": 0,
     }  # fmt: skip

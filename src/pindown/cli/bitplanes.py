@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bitplanes"]
 
-_CHECKPOINT = "checkpoint"
+_CHECKPOINT, _REPORT = "checkpoint", "report.html"
 
 
 def bitplanes(
@@ -98,8 +98,11 @@ def bitplanes(
         raise Interrupted(what_is_kept(kept)) from None
 
     from pindown.network.export import write_exports
+    from pindown.report.bitplanes import write_bitplanes_report
 
     files = write_exports(result, out)
+    write_bitplanes_report(result.to_dict(), out / _REPORT)
+    files = [*files, out / _REPORT]
     if json is not None:
         give_json(result.to_dict(), json)
     if checkpoint is None and kept.is_dir():

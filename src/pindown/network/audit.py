@@ -26,7 +26,7 @@ from pindown.network.digits import digits_subject
 from pindown.network.in_depth import EPSILON, InDepth, in_depth, read_questions
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
-from pindown.network.plan import Plan, default_settings, plan_audit, quick_options
+from pindown.network.plan import Plan, default_settings, plan_audit, quick_options, quick_questions
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -84,7 +84,8 @@ def audit(
         seed: everything random follows from it.
         full: 12 independent runs in place of 4, more draws, and for the digits more training runs.
         tolerances: training losses to read off; the lowest is where the measurement ends.
-        in_depth: which questions of the fifth step to ask, all by default.
+        in_depth: which questions of the fifth step to ask. By default all, but of networks with 500 weights or more
+            the learning coefficient only with ``full``: it takes minutes.
         epsilon: the rise of the mean loss that they count as harmless.
         checkpoints: folder of weights from along a training run, whose learning coefficient is followed.
         repeats: independent runs of each measurement.
@@ -112,10 +113,11 @@ def audit(
     began = time.perf_counter()
     subjects = as_subjects(subject)
     progress = None if progress is None else rising(progress)
-    wanted, questions = _checked_tolerances(tolerances), read_questions(in_depth)
+    wanted, asked = _checked_tolerances(tolerances), read_questions(in_depth)
     jobs_done: list[SubjectAudit] = []
     remarks: list[str] = []
     for i, one in enumerate(subjects):
+        questions = asked if full or in_depth is not True else quick_questions(asked, one.space().dim)
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
             device=device or str(one.device), tolerances=wanted, questions=questions, epsilon=epsilon,
@@ -126,6 +128,9 @@ def audit(
         )  # fmt: skip
         jobs_done.append(run.run())
         remarks += [f"{one.name}: {note}" for note in (*one.notes, *run.remarks)]
+        remarks += [
+            f"{one.name}: {name} is asked with full=True, or by name." for name in asked if name not in questions
+        ]
     if progress is not None:
         progress(1.0, "done")
     return Audit(
@@ -292,7 +297,7 @@ class _Run:
         twin = self.subject.with_solutions(self.solutions)
         return in_depth(
             twin, solution=best, questions=self.questions, epsilon=self.epsilon, seed=child_seed(self.seed, 2) % 2**31,
-            options=None if self.full else quick_options(self.space.dim), checkpoints=self.checkpoints,
+            options=None if self.full else quick_options(), checkpoints=self.checkpoints,
             checkpoint=None if self.checkpoint is None else self.checkpoint / "in-depth",
             progress=None if self.progress is None else window(
                 self.progress, 1.0 - _IN_DEPTH_SHARE, _IN_DEPTH_SHARE, self.solutions[best].name

@@ -18,7 +18,7 @@ from pindown.network.convergence import TemperaturePoint
 from pindown.network.heads import CrossEntropy, SquaredError
 from pindown.network.learning_coefficient_result import LearningCoefficient, SelfCheck
 from pindown.network.linear_check import linear_check_subject
-from pindown.network.localised import LocalLoss, moving_coordinates
+from pindown.network.localised import LocalLoss, fall_to_minimum, moving_coordinates
 from pindown.network.localised_runs import Plan, Reading, localise, measure_points, plan_run
 from pindown.network.progress import Progress, part, rising
 from pindown.network.subject import Subject
@@ -34,6 +34,7 @@ _NEGLIGIBLE = 0.05
 _MOST_CORRECTION = 0.15
 _LEAST_P = 1e-3
 _LEAST_PRECISE = 0.15
+_DESCENT, _DESCENT_LARGE = 300, 20
 
 
 def learning_coefficient(
@@ -64,8 +65,9 @@ def learning_coefficient(
     (Lau, Furman, Wang, Murfet and Wei 2023, The local learning coefficient, eq. 15, after Watanabe 2013, A widely
     applicable Bayesian information criterion). It is measured at several inverse temperatures around n/ln n, from n/(16
     ln n) up, and λ is what the curve tends to, with the multiplicity in the fit
-    (:func:`pindown.network.temperature_curve.fit_curve`). Where no form of the curve fits, or it would have to be
-    extended by more than 15%, the figure is that at n/ln n, widened by what it changes over a factor of four.
+    (:func:`pindown.network.temperature_curve.fit_curve`) and with what a descent says of weights that are not at the
+    lowest loss near them. Where no form of the curve fits, or it would have to be extended by more than 15%, the figure
+    is that at n/ln n, widened by what it changes over a factor of four.
 
     Step sizes are found by the acceptance, the length of trajectories by how much they leave correlated, γ as the first
     of 1, 10, 100, … under which the curve does not fall by a third or more, as it does where chains find lower basins,
@@ -162,8 +164,11 @@ def _one(
     else:
         choices["localisation"] = f"γ = {gamma:g}, as asked"
     reading = measure_points(local, plan, gamma, ask.seed, folder=folder, file=file, report=report)
+    fall = 0.0
+    if not exact and local.differentiable:
+        fall = fall_to_minimum(local, _DESCENT if plan.batch_size is None else _DESCENT_LARGE)
     reference = f"{'all weights' if local.moving is None else 'the group'}, w* and N(w*, I/{gamma:g})"
-    estimate, fit, notes = _answer(reading.points, local, exact=exact, reference=reference, main=plan.main)
+    estimate, fit, notes = _answer(reading.points, local, fall=fall, reference=reference, main=plan.main)
     checked = None
     if check:
         checked = _self_check(local, plan, gamma, ask, report)
@@ -193,7 +198,7 @@ def _temperatures(local: LocalLoss, ask: _Question) -> tuple[list[float], bool, 
 
 
 def _answer(
-    points: Sequence[TemperaturePoint], local: LocalLoss, *, exact: bool, reference: str, main: int
+    points: Sequence[TemperaturePoint], local: LocalLoss, *, fall: float, reference: str, main: int
 ) -> tuple[Estimate, CurveFit | None, list[str]]:
     """The figure, from the points that converged."""
     notes = [f"nβ = {p.nbeta:.4g}: {'; '.join(p.objections)}." for p in points if not p.converged]
@@ -208,7 +213,7 @@ def _answer(
         spread = math.sqrt(dof / (dof - 2.0)) if dof is not None and dof > 2 else 1.0
         fit = fit_curve(
             [p.nbeta for p in good], [p.estimate.value for p in good], [spread * p.estimate.stderr for p in good],
-            most=0.5 * local.dim, shifted=not exact,
+            most=0.5 * local.dim, shift=fall * good[-1].nbeta,
         )  # fmt: skip
         extended = abs(fit.correction - fit.shift) > _MOST_CORRECTION * abs(fit.value)
         if fit.p_value >= _LEAST_P and not extended:
@@ -244,7 +249,7 @@ def _self_check(local: LocalLoss, plan: Plan, gamma: float, ask: _Question, repo
         model, same, gamma, child_seed(ask.seed, 0x12) % 2**31, folder=None, file="", report=lambda share, text: None
     )
     truth = 0.5 * model.dim
-    estimate, _, _ = _answer(reading.points, model, exact=True, reference="linear model", main=same.main)
+    estimate, _, _ = _answer(reading.points, model, fall=0.0, reference="linear model", main=same.main)
     return SelfCheck(truth, estimate, estimate.value - truth)
 
 

@@ -19,7 +19,7 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options"]
+__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options", "quick_questions"]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
@@ -228,11 +228,16 @@ def _time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"
 
 
-def quick_options(dim: int) -> dict[str, dict[str, Any]]:
+def quick_questions(asked: tuple[str, ...], dim: int) -> tuple[str, ...]:
+    """Those of the questions about one network of ``dim`` weights that take seconds."""
+    return tuple(q for q in asked if dim < _SMALL or q != "learning_coefficient")
+
+
+def quick_options() -> dict[str, dict[str, Any]]:
     """Arguments with which the questions about one trained network are answered within the default audit's minutes."""
     return {
         "learning_coefficient": {"precision": 0.1, "self_check": False},
-        "basin": {} if dim < _SMALL else {"method": "radial"},
+        "basin": {"method": "radial"},
         "bitplanes": {"draws": 64},
         "pruning": {"draws": 4},
         "noise_tolerance": {"accuracy": 0.1},

@@ -17,7 +17,7 @@ from pindown.network.subject import Subject
 __all__ = ["PlanePlan", "plan_bitplanes"]
 
 # Seen on perceptrons and small transformers: levels a tensor, draws a level.
-_LEVELS, _DRAWS = 4.0, 6.0
+_LEVELS, _DRAWS = 4.0, 10.0
 _JOINT_LEVELS = 12.0  # the joint bracket, all answers at once, and the rounds of the allocation
 _FORMATS = 3.0  # roundings of a single tensor
 

@@ -37,7 +37,11 @@ def recommendation(planes: BitPlanes) -> str:
         name: sum(t.size for t in planes.measured if choice.target[t.name] == name) for name in _NAMES if counts[name]
     }
     whole = sum(share.values())
-    parts = [f"{_NAMES[n]} for {counts[n]} tensors ({100 * s / whole:.3g}% of the weights)" for n, s in share.items()]
+    parts = [
+        f"{_NAMES[n]} for {counts[n]} {'tensor' if counts[n] == 1 else 'tensors'} "
+        f"({100 * s / whole:.3g}% of the weights)"
+        for n, s in share.items()
+    ]
     return (
         f"Safe within a rise of {bound}: {_listed(parts)}, {choice.bits_per_weight:.3g} bits a weight. All rounded "
         f"together the loss goes from {planes.baseline.value:.4g} to "

@@ -120,14 +120,14 @@ def log_radial_integral(power: float, a: Array, b: Array, radius: Array) -> Arra
         return f(r[..., None])[..., 0] < top - _DROP
 
     low, high = np.zeros_like(peak), peak.copy()
-    for _ in range(80):
+    for _ in range(40):
         middle = 0.5 * (low + high)
         out = fallen(middle)
         low, high = np.where(out, middle, low), np.where(out, high, middle)
     start = low
     width = np.sqrt(2.0 * _DROP / a) + 1.0 / np.sqrt(a)
     near, far = peak.copy(), np.minimum(peak + width, np.maximum(radius, peak))
-    for _ in range(80):
+    for _ in range(40):
         middle = 0.5 * (near + far)
         out = fallen(middle)
         near, far = np.where(out, near, middle), np.where(out, middle, far)

@@ -33,7 +33,8 @@ _FIRST = 1.5  # the least ln nβ + b at the lowest inverse temperature: below it
 _CONSTANT = 3.0  # the largest b
 _GRID = 40
 _SHIFTS = 21
-_MOST_SHIFT = 0.5
+_BEYOND = 1.1  # a descent may end a little above the lowest loss
+_NO_SHIFT = 1e-3
 _POWERS = (1.0, 0.5, 0.25, 0.125)
 _MOST_BEND = 0.3
 
@@ -77,14 +78,14 @@ class CurveFit:
 
 
 def fit_curve(
-    nbeta: Sequence[float], value: Sequence[float], stderr: Sequence[float], *, most: float, shifted: bool
+    nbeta: Sequence[float], value: Sequence[float], stderr: Sequence[float], *, most: float, shift: float
 ) -> CurveFit:
     r"""Average λ over the forms of the curve (Bayesian model averaging; Hoeting, Madigan, Raftery and Volinsky 1999).
 
     The forms are a constant, :math:`\lambda\,(1 - c\,(n\beta/n\beta_1)^{-\delta})` with δ = 1 (regular models), 1/2,
     1/4 and 1/8 (further poles of the zeta function, whose distances from the first are fractions with the order of the
-    singularity below), and :math:`\lambda - (m-1)/(\ln n\beta + b)` for m = 2, 3, 4; each with and without a shift by
-    nβΔ where ``shifted``. c, b and Δ lie on grids of equal prior weight. Forms have the prior weights δ and
+    singularity below), and :math:`\lambda - (m-1)/(\ln n\beta + b)` for m = 2, 3, 4; each lowered by nβΔ.
+    c, b and Δ lie on grids of equal prior weight. Forms have the prior weights δ and
     :math:`2^{1-m}` beside the constant's 1, since the slower a correction the further it extrapolates; λ is flat up to
     ``most``, half the number of dimensions, which no learning coefficient exceeds.
 
@@ -93,11 +94,11 @@ def fit_curve(
         value: λ̂ at each.
         stderr: standard errors.
         most: the largest λ there can be.
-        shifted: whether the weights may lie above the lowest loss near them.
+        shift: the largest nβΔ there can be at the highest inverse temperature; 0 for weights at the lowest loss.
 
     Example:
         >>> truth = [8 - 2 / math.log(b) for b in (100.0, 1e3, 1e4, 1e6)]
-        >>> fit = fit_curve([100.0, 1e3, 1e4, 1e6], truth, [0.01] * 4, most=20.0, shifted=False)
+        >>> fit = fit_curve([100.0, 1e3, 1e4, 1e6], truth, [0.01] * 4, most=20.0, shift=0.0)
         >>> round(fit.value, 1), fit.likely_multiplicity
         (8.0, 3)
     """
@@ -105,7 +106,7 @@ def fit_curve(
     weight = 1.0 / np.square(np.maximum(s, 1e-12))
     sigma = 1.0 / math.sqrt(float(weight.sum()))
     scale = max(float(y.max()), 1e-12)
-    shifts = np.linspace(0.0, _MOST_SHIFT, _SHIFTS) * scale if shifted else np.zeros(1)
+    shifts = np.linspace(0.0, _BEYOND * shift, _SHIFTS) if shift > _NO_SHIFT * scale else np.zeros(1)
     forms: list[tuple[int, float, Array, Array]] = [(1, 1.0, np.ones((1, len(x))), np.zeros((1, len(x))))]
     share = np.linspace(0.0, _MOST_BEND, _GRID)[1:, None]
     for power in _POWERS:
@@ -114,14 +115,12 @@ def fit_curve(
     for m in _MULTIPLICITIES:
         forms.append((m, 0.5 ** (m - 1), np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
     parts: list[tuple[Array, Array, Array, Array, Array]] = []
-    for (m, favour, factor, offset), shift in product(forms, shifts):
-        left = y + shift * x / x[-1] - offset
+    for (m, favour, factor, offset), fall in product(forms, shifts):
+        left = y + fall * x / x[-1] - offset
         lam = (weight * factor * left).sum(1) / (weight * factor * factor).sum(1)
         chi = (weight * np.square(left - factor * lam[:, None])).sum(1)
-        # No shift has half of the weight, all shifts together the rest.
-        prior = 1.0 if not shifted else 0.5 if shift == 0 else 0.5 / (len(shifts) - 1)
-        allowed = np.where(lam <= most + 2.0 * sigma, favour * prior / len(lam), 0.0)
-        parts.append((lam, chi, allowed, np.full(len(lam), m), np.full(len(lam), shift)))
+        allowed = np.where(lam <= most + 2.0 * sigma, favour / len(lam), 0.0)
+        parts.append((lam, chi, allowed, np.full(len(lam), m), np.full(len(lam), fall)))
     lam, chi, allowed, which, shift_of = (np.concatenate(p) for p in zip(*parts, strict=True))
     best = float(chi[allowed > 0].min()) if (allowed > 0).any() else math.inf
     chance = allowed * np.exp(-0.5 * np.maximum(chi - best, 0.0)) if math.isfinite(best) else np.ones(len(lam))

@@ -7,8 +7,9 @@ Stage ``k`` has the density
 with the quadratic model ``Q`` of :mod:`pindown.network.local_gaussian`. At :math:`s = 0` it is a Gaussian. Elsewhere it
 is that Gaussian times :math:`e^{-\beta s (L - Q)}`, and a chain moves by Hamiltonian trajectories that solve the
 Gaussian part exactly, with its own precision ``P`` as mass, so that all of it turns at one speed, and kick by the rest
-(Shahbaba, Lan, Johnson and Neal 2014, Split Hamiltonian Monte Carlo; Beskos, Pinski, Sanz-Serna and Stuart 2011, Hybrid
-Monte Carlo on Hilbert spaces). Where the loss is quadratic nothing is rejected, whatever the dimension and the condition.
+(Shahbaba, Lan, Johnson and Neal 2014, Split Hamiltonian Monte Carlo; Beskos, Pinski, Sanz-Serna and Stuart 2011,
+Hybrid Monte Carlo on Hilbert spaces). Where the loss is quadratic nothing is rejected, whatever the dimension and the
+condition.
 """
 
 from __future__ import annotations

@@ -71,7 +71,10 @@ def _measured(planes: BitPlanes) -> Section:
         ["examples", None if planes.examples is None else notation.count(planes.examples)],
         ["loss of the weights as they are", None if planes.baseline is None else notation.with_error(planes.baseline)],
         ["largest rise tolerated, ε", notation.number(planes.epsilon)],
-        ["confidence of each decision", None if planes.confidence is None else f"{planes.confidence:.0%}"],
+        [
+            "confidence of each decision",
+            None if planes.confidence is None else f"{notation.number(100 * planes.confidence)}%",
+        ],
         ["loss evaluations", None if planes.evaluations is None else notation.count(planes.evaluations)],
         ["time", notation.duration(planes.seconds)],
         ["seed", notation.count(planes.seed)],

@@ -304,7 +304,8 @@ def _choices(several: Sequence[Coefficients]) -> list[Table]:
     for _, name, c in several:
         rows += [[name, what, why] for what, why in c.choices.items()]
         if c.chains is not None and c.sweeps is not None:
-            text = f"{c.chains:.0f} at each inverse temperature, {c.sweeps:.0f} recorded moves each"
+            chains, sweeps = notation.count(c.chains), notation.count(c.sweeps)
+            text = f"{chains} at each inverse temperature, {sweeps} recorded moves each"
             rows.append([name, "chains", text])
     if not rows:
         return []

@@ -56,7 +56,8 @@ def _warnings(several: Sequence[Planes]) -> list[Notice]:
         if p.together is not None and p.together.decision == "not tolerated":
             text = "Use the joint allocation or the joint choice of formats, not the answers of single tensors."
             if p.together.nonfinite:
-                rise = f"the loss is not finite in {p.together.nonfinite:.0f} of {p.together.draws:.0f} draws."
+                share = f"{notation.count(p.together.nonfinite)} of {notation.count(p.together.draws)}"
+                rise = f"the loss is not finite in {share} draws."
             else:
                 rise = f"the loss rises by {_times(p.together.rise, p.epsilon)}."
             out.append(Notice("caution", f"{name}, every tensor's own answer at once: {rise}", text))
@@ -92,12 +93,13 @@ def _kept(i: int, name: str, p: BitPlanes, *, half: bool) -> Figure:
         "width": 0.7,
         "marker": {"color": colour},
         "name": "kept in the joint allocation",
-        "text": [f"{p.allocation.kept[t.name]:.0f}" for t in measured],
+        "text": [notation.count(p.allocation.kept[t.name]) for t in measured],
         "textposition": "inside",
         "insidetextanchor": "start",
         "textangle": 0,
         "hovertext": [
-            charts.plain(f"{t.name}: {p.allocation.kept[t.name]:.0f} of {p.bits} bits", 120) for t in measured
+            charts.plain(f"{t.name}: {notation.count(p.allocation.kept[t.name])} of {p.bits} bits", 120)
+            for t in measured
         ],
         "hovertemplate": "%{hovertext}<extra></extra>",
         "insidetextfont": {"color": "@paper", "size": 12},
@@ -131,7 +133,7 @@ def _kept(i: int, name: str, p: BitPlanes, *, half: bool) -> Figure:
             },
         },
         summary=f"{name}, kept jointly: "
-        + ", ".join(f"{t.name} {p.allocation.kept[t.name]:.0f}" for t in measured)
+        + ", ".join(f"{t.name} {notation.count(p.allocation.kept[t.name])}" for t in measured)
         + f".{bits}",
         table=Table(
             f"Bits kept in each tensor, {name}",

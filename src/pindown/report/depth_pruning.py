@@ -242,7 +242,7 @@ def _curve(curve: PruningCurve, series: int, colour: str, dash: str, floor: floa
     line = charts.line(x, y, series, texts=[
         f"{curve.order}, {notation.number(100 * q.kept, 3)}% kept: {charts.figure_text(q.rise)}" for q in points
     ])  # fmt: skip
-    draws = f", mean of {curve.draws:.0f} orders" if curve.draws and curve.draws > 1 else ""
+    draws = f", mean of {notation.count(curve.draws)} orders" if curve.draws and curve.draws > 1 else ""
     line |= {"name": charts.plain(f"{curve.order}{draws}"), "showlegend": True}
     line["line"] = {"color": colour, "width": 2, "dash": dash}
     return [*patches, line]

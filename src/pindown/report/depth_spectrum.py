@@ -185,12 +185,12 @@ def _above(s: Spectrum) -> list[tuple[float, float]]:
             out.append((h, total))
     if len(out) <= _STEPS:
         return out
-    # Evenly over ln h: the few large eigenvalues stay single corners.
-    low, high = math.log(out[-1][0]), math.log(out[0][0])
-    kept: dict[int, tuple[float, float]] = {}
-    for h, n in out:
-        kept[round((_STEPS - 1) * (math.log(h) - low) / max(high - low, 1e-300))] = (h, n)
-    return list(kept.values())
+    # The largest stay single corners; the rest is thinned evenly over ln h.
+    head, tail = out[: _STEPS // 3], out[_STEPS // 3 :]
+    low, high = math.log(tail[-1][0]), math.log(tail[0][0])
+    most = _STEPS - len(head) - 1
+    kept = {round(most * (math.log(h) - low) / max(high - low, 1e-300)): (h, n) for h, n in tail}
+    return [*head, *kept.values()]
 
 
 def _basin(basins: Sequence[Basins]) -> Figure:

@@ -164,7 +164,7 @@ _STATUS_WORDS = {
     Status.PLATEAU: "stuck where the loss is flat",
     Status.EXTINCT: "no point below the tolerance",
     Status.NON_FINITE: "loss not finite",
-    Status.NOT_CONVERGED: "runs disagree",
+    Status.NOT_CONVERGED: "not converged",
     Status.BEYOND_REACH: "rarer than the runs reached",
     Status.UNSUPPORTED: "cannot be measured",
     Status.OUT_OF_RANGE: "outside the range searched",
@@ -175,7 +175,7 @@ def status_words(status: Status) -> str:
     """How a measurement ended, for readers who do not know the names of the statuses.
 
     >>> status_words(Status.NOT_CONVERGED)
-    'runs disagree'
+    'not converged'
     """
     return _STATUS_WORDS[status]
 

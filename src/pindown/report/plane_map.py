@@ -48,7 +48,7 @@ def plane_map(i: int, name: str, planes: BitPlanes, *, half: bool) -> Figure:
     dots: list[tuple[int, int]] = []
     crosses: list[tuple[int, int, str]] = []
     for y, (label, bracket) in enumerate(rows):
-        found = {v.planes - 1: v for v in (bracket.levels if bracket else ()) if v.planes >= 1}
+        found = {v.planes - 1: v for v in (bracket.levels if bracket else ()) if 1 <= v.planes <= bits}
         heat.append([_shade(found[p], planes.epsilon) if p in found else math.nan for p in range(bits)])
         texts.append([charts.plain(_told(label, p, found.get(p), planes), 200) for p in range(bits)])
         dots += [(p, y) for p in range(bits) if p not in found and bracket is not None]
@@ -215,7 +215,8 @@ def _told(label: str, plane: int, level: Level | None, planes: BitPlanes) -> str
     if level is None:
         return f"{where}: not measured"
     if level.nonfinite:
-        return f"{where} and all below random: loss not finite in {level.nonfinite:.0f} of {level.draws:.0f} draws"
+        share = f"{notation.count(level.nonfinite)} of {notation.count(level.draws)} draws"
+        return f"{where} and all below random: loss not finite in {share}"
     times = level.rise.value / planes.epsilon
     return (
         f"{where} and all below random: {charts.figure_text(level.rise)}, {notation.number(times, 2)} ε, "

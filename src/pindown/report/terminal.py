@@ -14,6 +14,7 @@ from rich.text import Text
 from pindown.estimate import Estimate
 from pindown.report import notation
 from pindown.report.audit_checks import MEETS, difference, is_share, outcome
+from pindown.report.depth_records import Depth
 from pindown.report.records import Audit, Measurement, Subject, read_audit
 
 __all__ = ["audit_summary"]
@@ -79,6 +80,29 @@ def _lines(s: Subject) -> Iterator[_Line]:
             yield _Line(3, key, f"two-sided, {m.loss}", MEETS[m.two_sided.meets])
             yield from _figure(3, key, "  bits from the prior", m.two_sided.bits_from_prior)
             yield from _figure(3, key, "  bits from solutions", m.two_sided.bits_from_known)
+    if s.in_depth is not None:
+        yield from _deep(s.in_depth)
+
+
+def _deep(d: Depth) -> Iterator[_Line]:
+    """One line for each answer about the best network."""
+    yield _Line(4, "in depth", "in depth", d.solution)
+    basin = None if d.basin is None else next((p for p in d.basin.curve if p.cutoff == d.basin.cutoff), None)
+    curve = None if d.pruning is None else d.pruning.curve
+    noise = None if d.noise_tolerance is None else d.noise_tolerance.joint
+    planes = None if d.bitplanes is None else d.bitplanes.joint
+    figures = {
+        "  local λ": None if d.learning_coefficient is None else d.learning_coefficient.estimate,
+        "  bits of its basin": None if basin is None else basin.bits or basin.radial,
+        "  trace of the curvature": None if d.spectrum is None else d.spectrum.trace,
+        "  low-order bits free": None if planes is None else planes.tolerated,
+        "  noise, log2(rms/σ)": None if noise is None else noise.bits,
+        "  water-filling bits": None if d.water_filling is None else d.water_filling.bits,
+    }
+    for label, e in figures.items():
+        yield from _figure(4, "in depth", label, e)
+    if curve is not None:
+        yield from _figure(4, "in depth", "  weights kept", curve.kept, percent=True)
 
 
 def _measured(m: Measurement, key: str) -> Iterator[_Line]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pindown.errors import CheckpointError
 from pindown.estimate import Estimate
 
 __all__ = ["Allocation", "BitPlanes", "Bracket", "Concentration", "FormatChoice", "FormatRise", "Level", "Noise"]
@@ -21,6 +22,9 @@ __all__ += [
     "TensorShare",
 ]
 __all__ += ["WaterFilling"]
+
+
+_MOST_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,15 @@ class BitPlanes:
     version: str
     notes: tuple[str, ...]
     recommendation: str
+
+    def __post_init__(self) -> None:
+        parts = self.mantissa + self.exponent + 1
+        if self.bits > _MOST_BITS or min(self.mantissa, self.exponent) < 0 or parts != self.bits:
+            raise CheckpointError(
+                f"a format of {self.bits} bits, {self.mantissa} of them mantissa and {self.exponent} exponent",
+                f"a sign and these to add up, to at most {_MOST_BITS}",
+                "the record is damaged: run it again",
+            )
 
     @property
     def measured_weights(self) -> float:
