@@ -54,13 +54,15 @@ def test_every_measure_of_every_module(case: Case, measure: str) -> None:
     assert estimates
     assert all(e.reference and e.unit for e in estimates)
     assert all(e.status.ok or e.status.message for e in estimates)
+    assert len(found.to_dataframe())
+    assert "<table" in found._repr_html_()
+    if case.name not in ("perceptron", "lstm", "tied transformer"):
+        return  # one of each path is enough to see that a seed decides
     second = MEASURES[measure](Subject(model, "cross_entropy", (x, y), held_out=(x, y), prior=case.prior, batch_size=7))
     timeless = {"seconds", "advantage"}
     assert {k: str(v) for k, v in second.to_dict().items() if k not in timeless} == {
         k: str(v) for k, v in record.items() if k not in timeless
     }
-    assert len(found.to_dataframe())
-    assert "<table" in found._repr_html_()
 
 
 @pytest.mark.parametrize("measure", [m for m in MEASURES if m != "concentration"])

@@ -152,10 +152,10 @@ def test_gauss_newton_diagonal_against_dense() -> None:
 
 def test_hessian_diagonal_against_dense() -> None:
     subject, dense = classifier(hessian=True)
-    found = curvature_diagonal(subject, subject.solutions[0].point, matrix="hessian", probes=4096, seed=1)
+    found = curvature_diagonal(subject, subject.solutions[0].point, matrix="hessian", probes=1024, seed=1)
     z = (found.values - dense) / found.stderr
     assert float(z.square().mean()) < 2.5
-    assert float(found.stderr.max()) < 0.05 * float(dense.abs().max())
+    assert float(found.stderr.max()) < 0.1 * float(dense.abs().max())
 
 
 def test_signs_shared_between_examples_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
