@@ -4,6 +4,10 @@ Same model, same data, same chains, steps and minibatch. *Speed* is the marginal
 less a short one over the steps between, so that imports, compiling and storing count for nobody. *Accuracy* is at the
 peers' documented settings (their page's example: lr 0.001, nβ 30, 4 chains of 200 draws, batches of 32), at settings
 after Lau et al. (2023) (nβ = n/ln n, γ = 1, 2000 steps), and for pindown at its defaults, which take no settings.
+
+    python benchmarks/network.py learning_coefficient --peers-python PATH
+
+PATH is a Python of 3.12 or later with ``devinterp==2.0.1`` and ``canonical-interp``.
 """
 
 from __future__ import annotations
@@ -155,6 +159,7 @@ def speed(python: str, p: Problem, threads: int) -> list[dict[str, Any]]:
             row["ratio"] = row["microseconds"] / rows[0]["microseconds"]
             row["whole_seconds"] = [r["seconds"] for r in runs]
         rows.append(row)
+        print(row, flush=True)
     return rows
 
 
@@ -178,6 +183,7 @@ def accuracy(python: str, p: Problem, threads: int, seed: int) -> list[dict[str,
                 spread = float(np.std(r["chains"], ddof=1)) / math.sqrt(len(r["chains"]))
                 r |= {"low": r["value"] - 1.96 * spread, "high": r["value"] + 1.96 * spread}
             rows.append({**row, **r, "seed": seed})
+            print(rows[-1], flush=True)
     return rows
 
 
