@@ -12,8 +12,10 @@ import losses
 import numpy as np
 import references
 from references import Exact
+from torch import nn
 
-from pindown import BitString, Box, Gaussian, Simplex, Subset
+from pindown import BitString, Box, Gaussian, Simplex, Subset, Weights
+from pindown.spaces.network import Normal
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ def _ellipsoid(name: str, dim: int, rotated: bool) -> Case:
     scales, t = tuple(float(v) for v in np.logspace(0, 4, dim)), 0.5
     loss = losses.Quadratic(scales, rotated)
     return Case(name, lambda: Gaussian(dim), loss, t, references.ellipsoid(scales, t), 4.0, 1.5)
+
+
+def _layer(inputs: int, outputs: int, condition: float, t: float) -> Case:
+    """A linear layer without noise whose inputs are correlated: one ellipsoid of the inputs for each output."""
+    scales = tuple(float(v) for v in np.logspace(0, math.log10(condition), inputs))
+
+    def space() -> Weights:
+        return Weights(nn.Linear(inputs, outputs, bias=False).double(), prior=Normal(0.0, 1.0))
+
+    exact = references.ellipsoid(tuple(np.repeat(scales, outputs).tolist()), t)
+    return Case("layer", space, losses.Rows(scales), t, exact, 1.5, 0.6)
 
 
 DOUBLE = losses.Basins(((2.5, 1.0, 1.0), (-2.5, 0.8, 1.0)))
@@ -169,6 +182,7 @@ SMOOTH = [
     _ellipsoid("ellipsoid", 50, rotated=False),
     _ellipsoid("ellipsoid-rotated", 50, rotated=True),
     _ellipsoid("ellipsoid-rotated-12", 12, rotated=True),
+    _layer(16, 8, 1e4, 2.0),
     _basins("double-basin", 10, DOUBLE, 0.1, 1.5, 0.6),
     _basins("late-basin", 10, LATE, 0.02, 1.5, 0.6),
     _gaussian("funnel", 20, losses.Funnel(2.0), 1e-6, references.funnel(20, 2.0, 1e-6)),
@@ -195,6 +209,7 @@ LEFT_TO_SLOW = {
     "ball-1000-2000",
     "corner-max",
     "ellipsoid-rotated",
+    "layer",
     "rank-one-product",
     "quartics",
     "crossing-three",

@@ -27,6 +27,17 @@ class SquaredNorm:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Σ_r w_rᵀ A w_r over the rows of a matrix of weights, the eigenvalues of A as given and its axes rotated."""
+
+    scales: tuple[float, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        turned = x.unflatten(1, (-1, len(self.scales))) @ rotation(len(self.scales)).to(x)
+        return (turned.square() * torch.tensor(self.scales).to(x)).sum((1, 2))
+
+
+@dataclass(frozen=True)
 class Along:
     """−x·u with u the unit diagonal: below −s beyond s standard deviations."""
 

@@ -21,7 +21,7 @@ from pindown.engine.checkpoint import Checkpoint
 from pindown.engine.ladder import Ladder
 from pindown.engine.objective import Loss, Objective
 from pindown.engine.polish import Polish
-from pindown.engine.reading import curve, learning_coefficients, local_slopes, reach, stored, weights_at
+from pindown.engine.reading import learning_coefficients, local_slopes, read_curve, stored, weights_at
 from pindown.engine.record import Island
 from pindown.engine.reweight import Recorded, thermodynamic_integral
 from pindown.engine.scout import Pilot, run_levels
@@ -191,9 +191,10 @@ class _LadderIsland:
         loss, beta = recorded.loss, recorded.beta
         weighted, solved = recorded.weigh()
         drift, within = _drift(recorded)
+        curve = read_curve(weighted, loss, polish.warp, task.tolerance)
         # The share of the deepest samples below the tolerance has noise of its own.
-        within = math.hypot(within, 1.0 / math.sqrt(max(1.0, weighted.size_at(task.tolerance))))
-        curve_loss, curve_volume, smooth = curve(weighted, loss, polish.warp, task.tolerance)
+        size = curve.at(curve.size, task.tolerance)
+        within = math.hypot(within, 1.0 / math.sqrt(max(1.0, size))) if size > 0.0 else max(1.0, within)
         inner = recorded.loss[:, 1:]
         lambda_loss, lambda_value, lambda_spread = learning_coefficients(recorded, polish.warp)
         points, point_loss, origin = stored(polish)
@@ -201,18 +202,17 @@ class _LadderIsland:
         sweeps = self.settings.warm_moves + self.settings.warm_sweeps
         leaps = float(polish.sizes.leaps.double().mean())
         if task.known is not None and self._affords(sweeps * polish.chains.loss.numel() * leaps):
-            settings, known = self.settings, task.known.to(polish.chains.z)
+            settings, known = self.settings, self.objective.held(task.known.to(polish.chains.z))
             warm = warm_up(polish, known, settings.warm_moves, settings.warm_sweeps, task.tolerance)
-        reached = reach(weighted)
-        if status is Status.REACHED and not (solved and reached <= task.tolerance):
+        if status is Status.REACHED and not (solved and curve.reach <= task.tolerance):
             status = Status.NOT_CONVERGED
         self.report(1.0)
         return Island(
             index=task.index,
             status=status,
-            loss=curve_loss,
-            log_volume=curve_volume,
-            reach=reached,
+            loss=curve.loss,
+            log_volume=curve.log_volume,
+            reach=curve.reach,
             lambda_loss=lambda_loss,
             lambda_value=lambda_value,
             lambda_spread=lambda_spread,
@@ -245,7 +245,7 @@ class _LadderIsland:
                 "mean_leapfrog_steps": float(polish.sizes.leaps.double().mean()),
                 "equations_solved": solved,
             },
-            smooth=smooth,
+            smooth=curve.smooth,
         )
 
     def _nothing(self, status: Status) -> Island:

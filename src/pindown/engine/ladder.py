@@ -24,14 +24,17 @@ from torch import Tensor
 
 from pindown.engine.moves import MOST_CORRELATED, Chains, StepSizes, hamiltonian
 from pindown.engine.objective import Objective
+from pindown.engine.rotation import Rotation
 from pindown.engine.settings import Settings
 from pindown.engine.warp import Curve, Schedule, Warp
 from pindown.estimate import Status
+from pindown.spaces.smooth import SmoothSpace
 
 __all__ = ["MOST_LOG_BETA", "Ladder", "Rung"]
 
 Array = NDArray[np.float64]
 _PRIOR_DRAWS = 512
+_BASIS_POINTS = 64
 _FLOOR_STAGES = 10
 _RATE_STAGES = 2
 MOST_LOG_BETA = 600.0  # e^709 is the largest number there is
@@ -141,9 +144,19 @@ class Ladder:
             self.status = Status.PLATEAU
             return
         self.curve = Curve.through(at, depth)
-        z = z[torch.isfinite(loss)][:n]
+        z = z[torch.isfinite(loss)]
+        self._turn(z[:_BASIS_POINTS])
+        z = self.objective.held(z[:n])
         self._chains = Chains.at(self.objective, z.unsqueeze(0))
         self._means = [float(self._chains.loss.mean())]
+
+    def _turn(self, z: Tensor) -> None:
+        """Hold points in a basis that suits the gradients at prior draws, where the space has matrices."""
+        space = self.objective.space
+        # In few dimensions the stages have bases of their own.
+        if isinstance(space, SmoothSpace) and space.matrices and space.dim > MOST_CORRELATED:
+            gradient = self.objective.losses_and_gradients(z)[1]
+            self.objective.rotation = Rotation.from_gradients(space.matrices, gradient)
 
     def advance(self) -> None:
         """One stage deeper. Sets :attr:`status` when the descent ends."""
@@ -242,6 +255,10 @@ class Ladder:
             return
         self.lowest = min(self.lowest, float(finite[0]))
         deviation = math.sqrt(float(self._warp.schedule.variance(self._centre)))
+        if finite[finite.size // 2] <= self._warp.loss[-1]:
+            # The warp is level there and says nothing of the slope: its end is taken as it was guessed.
+            self.curve = self._warp.curve
+            return
         curve = self._warp.extended(self.curve, finite, self._beta)
         self.curve = curve.within(self._centre, 2.0 * _LONGEST * deviation)
 
@@ -282,10 +299,13 @@ class Ladder:
             "warp": None if self._warp is None else self._warp.state(),
             "numbers": (self._centre, self._beta),
             "means": self._means,
+            "rotation": None if self.objective.rotation is None else self.objective.rotation.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
+        turned = state["rotation"]
+        self.objective.rotation = None if turned is None else Rotation.from_state(turned)
         self.curve = Curve(*(t.numpy() for t in state["curve"]))
         self.rungs = [Rung(*r) for r in state["rungs"]]
         self.status = None if state["status"] is None else Status(state["status"])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pindown.engine.rotation import Rotation
 from pindown.errors import InputError
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space, is_smooth
@@ -23,7 +24,8 @@ _CHUNK_BYTES = 1 << 20  # one chain array of this size still fits a core's cache
 class Objective:
     """A loss on a space, called on chunks of points and counted.
 
-    Points of a smooth space are held as standard normals ``z``; other spaces hold the points themselves.
+    Points of a smooth space are held as standard normals ``z``, in a basis of their own once one is set; other spaces
+    hold the points themselves.
 
     Args:
         space: the prior.
@@ -31,6 +33,7 @@ class Objective:
         device: where points are held.
 
     Attributes:
+        rotation: the basis in which points are held, or None for the coordinates themselves.
         evaluations: losses computed so far.
         gradient_evaluations: how many of them came with a gradient.
         non_finite: losses or gradients that were NaN or infinite.
@@ -42,13 +45,20 @@ class Objective:
         self.dtype: torch.dtype = getattr(space, "dtype", torch.float64)
         self.evaluations = self.gradient_evaluations = self.non_finite = 0
         self.takes_numpy = False
+        self.rotation: Rotation | None = None
         size = torch.finfo(self.dtype).bits // 8 if self.dtype.is_floating_point else 8
         rows = getattr(loss, "preferred_rows", None) or max(16, _CHUNK_BYTES // (size * space.dim))
         self.rows = int(rows)
 
     def points(self, z: Tensor) -> Tensor:
         """Points of the space for held coordinates."""
-        return self.space.from_normal(z) if self.smooth else z  # type: ignore[attr-defined]
+        if not self.smooth:
+            return z
+        return self.space.from_normal(z if self.rotation is None else self.rotation.forward(z))  # type: ignore[attr-defined]
+
+    def held(self, z: Tensor) -> Tensor:
+        """Standard normals as they are held."""
+        return z if self.rotation is None else self.rotation.back(z)
 
     def prior(self, n: int, rng: torch.Generator) -> Tensor:
         """``n`` prior draws in held coordinates."""

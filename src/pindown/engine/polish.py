@@ -28,7 +28,7 @@ from pindown.engine.warp import Curve, Schedule, Warp, trusted
 __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
-_PAST = 0.0
+_PAST = 0.5
 _CURVE_STEP = 0.25  # standard deviations
 _NARROW = 4.0  # nats², below which a stage's ranks tell more about the curve than its mean
 

@@ -105,7 +105,8 @@ class Profile:
             still differ from first halves, or where the two directions of the check lie up to 15% apart, and then
             the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the two
             directions lie further apart, an upper bound: the chains from the prior, which lag behind, see too little
-            volume. Where the runs disagree, their mean with all that they differ by as its error, and the status.
+            volume. Where the runs disagree, or the chains from known solutions see far less volume than those from the
+            prior, the mean with all that they differ by as its error, and the status.
         """
         t = self._loss(t)
         if self.engine == "enumeration":
@@ -119,13 +120,14 @@ class Profile:
         gap = self._bracket() * mean
         if gap > _WIDEST_BRACKET * mean:
             return Estimate(min(values), stderr, "bits", "upper_bound", Status.NOT_CONVERGED, self.reference, dof)
-        if self.status is Status.NOT_CONVERGED or self._disagree(values):
-            apart = max(stderr, max(values) - min(values))
+        crossed = gap < -_WIDEST_BRACKET * mean
+        if crossed or self.status is Status.NOT_CONVERGED or self._disagree(values):
+            apart = max(stderr, max(values) - min(values), -gap if crossed else 0.0)
             return Estimate(mean, apart, "bits", "estimate", Status.NOT_CONVERGED, self.reference, dof)
         status = Status.REACHED
         if self._drifting():
             status, stderr = Status.WIDENED, math.hypot(stderr, 0.5 * self._mean_drift())
-        if gap > 0.0:
+        if gap != 0.0:
             # The truth lies between the two sides: the middle, with both sides two standard errors away.
             status, mean, stderr = Status.WIDENED, mean - 0.5 * gap, math.hypot(stderr, 0.25 * gap)
         return Estimate(mean, stderr, "bits", "estimate", status, self.reference, dof)
@@ -300,11 +302,11 @@ class Profile:
         )
 
     def _bracket(self) -> float:
-        """Gap between the two sides of the check at the tolerance, as a share of the bits; 0 where they meet."""
+        """By how much the prior's side of the check lies above the other, as a share of its bits; 0 where they meet."""
         sides = self.two_sided
         if sides is None or sides.meets is not False or sides.bits_from_prior.value <= 0:
             return 0.0
-        gap = abs(sides.bits_from_prior.value - sides.bits_from_known.value) / sides.bits_from_prior.value
+        gap = (sides.bits_from_prior.value - sides.bits_from_known.value) / sides.bits_from_prior.value
         return gap if math.isfinite(gap) else math.inf
 
     def _mean_drift(self) -> float:

@@ -3,7 +3,7 @@ r"""What the recorded sweeps of one run say: the curve, the learning coefficient
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from pindown.engine.polish import Polish
 from pindown.engine.reweight import Recorded, Weighted
 from pindown.engine.warp import Warp
 
-__all__ = ["curve", "learning_coefficients", "local_slopes", "reach", "stored", "weights_at"]
+__all__ = ["Reading", "learning_coefficients", "local_slopes", "read_curve", "stored", "weights_at"]
 
 Array = NDArray[np.float64]
 _CURVE_POINTS = 512
@@ -23,6 +23,7 @@ _DISTINCT = 0.98  # share of losses that differ from all others, above which a c
 _BANDWIDTH = 0.25  # of the curve's smoothing, in standard deviations of a stage's depth
 _PLAIN = 1.0  # nats of depth down to which the curve is not smoothed
 _TREND_STAGES = 5
+_ENOUGH = 10  # samples
 
 
 def learning_coefficients(recorded: Recorded, warp: Warp) -> tuple[Array, Array, Array]:
@@ -62,40 +63,63 @@ def _trend(x: Array, y: Array) -> Array:
     return out
 
 
-def curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> tuple[Array, Array, bool]:
-    """About a thousand points of the curve, evenly spaced in depth, and whether it is smooth between them.
+@dataclass(frozen=True)
+class Reading:
+    """The curve of one run.
+
+    Attributes:
+        loss, log_volume: about a thousand points, losses increasing.
+        size: effective number of samples that each point rests on.
+        reach: the lowest loss at which ten effective samples carry the curve and ten samples lie below; +inf if none.
+        smooth: whether the curve goes on between its points, or jumps at them.
+    """
+
+    loss: Array
+    log_volume: Array
+    size: Array
+    reach: float
+    smooth: bool
+
+    def at(self, values: Array, t: float) -> float:
+        """One of the columns at loss ``t``, NaN below the curve."""
+        if not self.loss.size or t < self.loss[0]:
+            return math.nan
+        if self.smooth:
+            return float(np.interp(t, self.loss, values))
+        return float(values[int(np.searchsorted(self.loss, t, side="right")) - 1])
+
+
+def read_curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> Reading:
+    """Points of the curve, evenly spaced in depth.
 
     Losses that repeat, as on a plateau, would be smeared by smoothing; such a curve stays as it is.
     """
     distinct = np.append(np.flatnonzero(np.diff(w.loss)), w.loss.size - 1)
     distinct = distinct[np.isfinite(w.log_volume[distinct]) & np.isfinite(w.loss[distinct])]
-    loss, volume = w.loss[distinct], w.log_volume[distinct]
+    loss, volume, size = w.loss[distinct], w.log_volume[distinct], w.sizes[distinct]
     finite = np.isfinite(w.loss)
     # Chains that stay where they were repeat their loss from sweep to sweep, so only those of one sweep count.
     smooth = bool(np.mean([np.unique(sweep).size / sweep.size for sweep in seen]) > _DISTINCT)
     if loss.size > _CURVE_POINTS:
         target = np.linspace(volume[0], volume[-1], _CURVE_POINTS)
         pick = np.unique(np.searchsorted(volume, target).clip(0, loss.size - 1))
-        loss, volume = loss[pick], volume[pick]
+        loss, volume, size = loss[pick], volume[pick], size[pick]
     if smooth:
         if loss[0] <= tolerance <= loss[-1]:
             loss = np.unique(np.append(loss, tolerance))
         depth = warp.depths(np.append(w.loss[finite], loss))
         bandwidth = _BANDWIDTH * math.sqrt(float(warp.schedule.variance(warp.depths(np.array([tolerance]))[0])))
         whole = replace(w, loss=w.loss[finite], log_weight=w.log_weight[finite])
-        smoothed = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
+        smoothed, smoothed_size = whole.smoothed(depth[: finite.sum()], depth[finite.sum() :], bandwidth)
         # Near the prior the kernel would reach over the end of the curve, and plain sums rest on plenty.
-        plain = w.log_volume[np.searchsorted(w.loss, loss, side="right") - 1]
-        volume = np.where(plain > -_PLAIN, plain, smoothed)
-    return loss, np.minimum(np.maximum.accumulate(volume), 0.0), smooth
-
-
-def reach(w: Weighted) -> float:
-    """The lowest loss below which at least ten effective samples lie."""
-    lw = w.log_weight
-    size = np.exp(2.0 * np.logaddexp.accumulate(lw) - np.logaddexp.accumulate(2.0 * lw))
-    enough = np.flatnonzero(size >= 10.0)
-    return float(w.loss[enough[0]]) if enough.size else math.inf
+        last = np.searchsorted(w.loss, loss, side="right") - 1
+        plain = w.log_volume[last] > -_PLAIN
+        volume = np.where(plain, w.log_volume[last], smoothed)
+        size = np.where(plain, w.sizes[last], smoothed_size)
+    below = np.searchsorted(w.loss, loss, side="right")
+    enough = np.flatnonzero((size >= _ENOUGH) & (below >= _ENOUGH))
+    reach = float(loss[enough[0]]) if enough.size else math.inf
+    return Reading(loss, np.minimum(np.maximum.accumulate(volume), 0.0), size, reach, smooth)
 
 
 def weights_at(w: Weighted, loss: Array) -> Array:

@@ -89,8 +89,7 @@ class Weighted:
 
     def curve(self, step: float) -> Curve | None:
         """The curve through points ``step`` nats apart that rest on enough samples; None with fewer than three."""
-        size = np.exp(2.0 * self.log_volume - np.logaddexp.accumulate(2.0 * self.log_weight))
-        enough = np.flatnonzero((size >= LEAST_SIZE) & np.isfinite(self.loss))
+        enough = np.flatnonzero((self.sizes >= LEAST_SIZE) & np.isfinite(self.loss))
         if not enough.size:
             return None
         volume = self.log_volume[enough]
@@ -98,8 +97,8 @@ class Weighted:
         points = enough[picked[picked < enough.size]][::-1]
         return Curve.empty().upon(self.loss[points], -self.log_volume[points]) if points.size else None
 
-    def smoothed(self, depth: Array, at: Array, bandwidth: float) -> Array:
-        r"""``ln P(L ≤ loss)`` with the noise of single samples smoothed out.
+    def smoothed(self, depth: Array, at: Array, bandwidth: float) -> tuple[Array, Array]:
+        r"""``ln P(L ≤ loss)`` with the noise of single samples smoothed out, and Kish's effective number of samples.
 
         Write :math:`s_n` for an approximate depth of sample ``n``. Flattened weights :math:`w_n e^{s_n}` have a density
         over depth that hardly varies; a Gaussian kernel of width ``b`` on it gives
@@ -119,20 +118,21 @@ class Weighted:
         first = np.flatnonzero(np.diff(cell, prepend=-1.0))
         top = np.maximum.reduceat(self.log_weight, first)
         counts = np.diff(np.append(first, depth.size))
-        weight = top + np.log(np.add.reduceat(np.exp(self.log_weight - np.repeat(top, counts)), first))
+        share = np.exp(self.log_weight - np.repeat(top, counts))
+        weight = top + np.log(np.add.reduceat(share, first))
+        squares = 2.0 * top + np.log(np.add.reduceat(share**2, first))
         middle = np.add.reduceat(depth, first) / counts
-        out = np.empty(at.size)
+        volume, size = np.empty(at.size), np.empty(at.size)
         for i, a in enumerate(at):
-            out[i] = logsumexp(weight + 0.5 * bandwidth**2 + log_ndtr((middle - a) / bandwidth - bandwidth))
-        return out
+            kernel = log_ndtr((middle - a) / bandwidth - bandwidth)
+            volume[i] = logsumexp(weight + kernel)
+            size[i] = np.exp(2.0 * volume[i] - logsumexp(squares + 2.0 * kernel))
+        return volume + 0.5 * bandwidth**2, size
 
-    def size_at(self, t: float) -> float:
-        """Kish's effective number of samples with loss at most ``t``."""
-        i = int(np.searchsorted(self.loss, t, side="right"))
-        if i == 0:
-            return 0.0
-        lw = self.log_weight[:i]
-        return float(np.exp(2.0 * logsumexp(lw) - logsumexp(2.0 * lw)))
+    @property
+    def sizes(self) -> Array:
+        """Kish's effective number of samples up to each loss, ``(N,)``."""
+        return np.exp(2.0 * self.log_volume - np.logaddexp.accumulate(2.0 * self.log_weight))
 
 
 def thermodynamic_integral(h: Array, beta: Array) -> Array:

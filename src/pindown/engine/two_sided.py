@@ -31,8 +31,9 @@ class TwoSided:
         inverse_temperature: of the stages, increasing.
         loss_from_prior, loss_from_prior_stderr: mean loss at each stage of chains cooled from the prior.
         loss_from_known, loss_from_known_stderr: the same of chains warmed up from known solutions.
-        bits_from_prior: bits at the tolerance from the cooled chains; an upper bound where the sides do not meet.
-        bits_from_known: bits at the tolerance from the warmed chains; a lower bound where the sides do not meet.
+        bits_from_prior: bits at the tolerance from the cooled chains; an upper bound where the sides do not meet and
+            these are the more.
+        bits_from_known: bits at the tolerance from the warmed chains; there a lower bound.
     """
 
     meets: bool | None
@@ -102,14 +103,19 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
     else:
         meets = False
     apart = meets is False
+    # Chains that lag give the prior's side too many bits and the other too few. Crossed, they bound nothing.
+    bounds = apart and not gap.value < 0.0
     status = Status.NOT_CONVERGED if apart else Status.REACHED
-    from_prior = Estimate(*_mean(cold), "bits", "upper_bound" if apart else "estimate", status, reference, dof)
-    from_known = Estimate(*_mean(warm), "bits", "lower_bound" if apart else "estimate", status, reference, dof)
-    words = {
-        True: "They meet: chains cooled from the prior and chains warmed up from the known solutions agree.",
-        None: "Undecided: the difference between the two directions is too uncertain.",
-        False: "They do not meet: the two directions bound the bits from both sides.",
-    }[meets]
+    from_prior = Estimate(*_mean(cold), "bits", "upper_bound" if bounds else "estimate", status, reference, dof)
+    from_known = Estimate(*_mean(warm), "bits", "lower_bound" if bounds else "estimate", status, reference, dof)
+    if meets:
+        words = "They meet: chains cooled from the prior and chains warmed up from the known solutions agree."
+    elif meets is None:
+        words = "Undecided: the difference between the two directions is too uncertain."
+    elif bounds:
+        words = "They do not meet: the two directions bound the bits from both sides."
+    else:
+        words = "They do not meet, and neither bounds the other: chains from the known solutions have not settled."
     statement = f"{words} From the prior {_plain(from_prior)}, from known solutions {_plain(from_known)} bits; "
     statement += f"difference {gap.value:.1f} [{low:.1f}, {high:.1f}] (95%)."
     # Stages differ between runs; each run is read at the stages of the first, in log inverse temperature of the loss.

@@ -12,6 +12,8 @@ of the cooled side, whose estimate is so made twice in the same way from opposit
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,12 +21,13 @@ from torch import Tensor
 
 from pindown.engine.moves import Chains, hamiltonian
 from pindown.engine.polish import Polish
+from pindown.engine.reading import read_curve
 
 __all__ = ["warm_up"]
 
 Array = NDArray[np.float64]
 _UNUSED = 0.5  # share of the sweeps
-_AT_FIRST = 4  # times as many moves at the deepest stage, where a known solution may be far from typical
+_AT_FIRST = 64  # times as many moves at the deepest stage, where a known solution may be far from typical
 
 
 def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: float) -> tuple[Array, float]:
@@ -47,8 +50,9 @@ def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: f
             warm.forget()
         warm.sweep(adapt=False)
     recorded = warm.recorded()
-    weighted, _ = recorded.weigh()
-    return recorded.loss[:, 1:].mean((0, 2)), weighted.log_volume_at(tolerance)
+    curve = read_curve(recorded.weigh()[0], recorded.loss, polish.warp, tolerance)
+    volume = curve.at(curve.log_volume, tolerance)
+    return recorded.loss[:, 1:].mean((0, 2)), -math.inf if math.isnan(volume) else volume
 
 
 def _climb(polish: Polish, known: Tensor, moves: int) -> Chains:

@@ -26,7 +26,14 @@ from pindown.network.digits import digits_subject
 from pindown.network.in_depth import EPSILON, InDepth, in_depth, read_questions
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
-from pindown.network.plan import Plan, default_settings, plan_audit, quick_options, quick_questions
+from pindown.network.plan import (
+    Plan,
+    default_settings,
+    margin_settings,
+    plan_audit,
+    quick_options,
+    quick_questions,
+)
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -177,7 +184,7 @@ class _Run:
 
     def __init__(
         self, subject: Subject, *, seed: int, full: bool, repeats: int | None, budget: int | None, jobs: int | None,
-        device: str, settings: Settings | None, tolerances: list[float] | None, questions: tuple[str, ...],
+        device: str, settings: Settings, tolerances: list[float] | None, questions: tuple[str, ...],
         epsilon: float, checkpoints: str | Path | None, checkpoint: Path | None, progress: Progress | None,
     ) -> None:  # fmt: skip
         self.subject, self.seed, self.checkpoint, self.progress = subject, seed, checkpoint, progress
@@ -275,14 +282,21 @@ class _Run:
         return lowest, _sweep(float(self.prior_loss.median()), lowest)
 
     def _measure(
-        self, loss: NetworkLoss, tolerance: float, known: Tensor, number: int, start: float, share: float
+        self,
+        loss: NetworkLoss,
+        tolerance: float,
+        known: Tensor,
+        number: int,
+        start: float,
+        share: float,
+        **options: Any,
     ) -> Profile:
         return measure(
             self.space, loss, tolerance=tolerance, repeats=self.repeats, seed=child_seed(self.seed, number) % 2**31,
             known=known if len(known) else None,
             checkpoint=None if self.checkpoint is None else str(self.checkpoint / _slug(loss.name)),
             progress=None if self.progress is None else window(self.progress, start, share, loss.name),
-            **self.options,
+            **self.options | options,
         )  # fmt: skip
 
     @property
@@ -311,7 +325,8 @@ class _Run:
         if len(self.known) and not len(known):
             tolerance, known = float(shortfall.min()), self.known
             self.remarks.append(f"No trained network has zero training error: the margin loss ends at {tolerance:.3g}.")
-        profile = self._measure(loss, tolerance, known, 1, share, share)
+        settings = margin_settings(self.options["settings"])
+        profile = self._measure(loss, tolerance, known, 1, share, share, settings=settings)
         assert self.prior_margin is not None
         sweep = _sweep(float(self.prior_margin.median()), tolerance)
         return self._read(loss, profile, tolerance, sweep, primary=False)

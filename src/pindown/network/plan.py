@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,12 +19,21 @@ from pindown.network.objective import NetworkLoss
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
-__all__ = ["QUICK", "Plan", "SubjectPlan", "default_settings", "plan_audit", "quick_options", "quick_questions"]
+__all__ = [
+    "QUICK",
+    "Plan",
+    "SubjectPlan",
+    "default_settings",
+    "margin_settings",
+    "plan_audit",
+    "quick_options",
+    "quick_questions",
+]
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=16, chains=2, burn_in=16, sweeps=28, doublings=0, leaps=12, spacing=2.0, ladder_size=0.3, ladder_moves=3,
-    warm_moves=3, warm_sweeps=16,
+    particles=12, chains=2, burn_in=10, sweeps=18, doublings=0, leaps=6, spacing=2.0, ladder_size=0.3, ladder_moves=3,
+    warm_moves=3, warm_sweeps=10,
 )  # fmt: skip
 _LEAPS = 0.9  # of the most leapfrog steps that a trajectory may take, seen on networks
 _LADDER_STEP = 1.2  # standard deviations of the depth that a stage of the descent goes
@@ -37,6 +46,16 @@ _SMALL = 500
 def default_settings(dim: int, *, full: bool) -> Settings:
     """The engine's sizes for a network of ``dim`` weights: a small one affords the engine's own."""
     return Settings() if full or dim < _SMALL else QUICK
+
+
+def margin_settings(settings: Settings) -> Settings:
+    """The engine's sizes for the margin loss of the same network.
+
+    Ways down to zero training error differ more than those to a low loss, and a larger population finds better ones.
+    """
+    if (settings.particles, settings.ladder_moves) != (QUICK.particles, QUICK.ladder_moves):
+        return settings
+    return replace(settings, particles=32, ladder_moves=6)
 
 
 @dataclass(frozen=True)
@@ -168,10 +187,11 @@ def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, 
     _, depths = place_stages(max(1.0, nats(deep)), dim, sizes)
     stages = len(depths)
     ladder_stages = stages * sizes.spacing / _LADDER_STEP
-    trajectories = particles * sizes.ladder_moves * ladder_stages
-    trajectories += stages * chains * (sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves + sizes.warm_sweeps)
-    measurements = 2 if subject.classes is not None else 1
-    evaluations = measurements * runs * trajectories * _LEAPS * sizes.leaps
+    sweeps = sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves + sizes.warm_sweeps
+    each = [sizes, margin_settings(sizes)] if subject.classes is not None else [sizes]
+    measurements = len(each)
+    ladders = sum((s.particles or particles) * s.ladder_moves for s in each) * ladder_stages
+    evaluations = runs * (ladders + measurements * stages * chains * sweeps) * _LEAPS * sizes.leaps
     rate = _rate(subject.objective(), subject)
     memory = float(subject.data_bytes) + 3e8  # the interpreter and its libraries
     width = subject.space().from_normal(torch.zeros(1, dim)).element_size()
@@ -237,7 +257,7 @@ def quick_options() -> dict[str, dict[str, Any]]:
     """Arguments with which the questions about one trained network are answered within the default audit's minutes."""
     return {
         "learning_coefficient": {"precision": 0.1, "self_check": False},
-        "basin": {"method": "radial"},
+        "basin": {"method": "radial", "cutoffs": []},
         "bitplanes": {"draws": 64},
         "pruning": {"draws": 4},
         "noise_tolerance": {"accuracy": 0.1},

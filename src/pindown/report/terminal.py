@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 from pindown.report import notation
 from pindown.report.audit_checks import MEETS, difference, is_share, outcome
 from pindown.report.depth_records import Depth
@@ -159,7 +159,8 @@ def _cell(line: _Line) -> Text:
 def _remarks(audit: Audit) -> Iterator[RenderableType]:
     """Statuses that are not good and checks that failed, with what to do."""
     for s in audit.subjects:
-        for status in dict.fromkeys(status for m in s.measurements for status in m.statuses if not status.ok):
+        seen = dict.fromkeys(status for m in s.measurements for status in m.statuses)
+        for status in (one for one in seen if not one.ok and one is not Status.UNSUPPORTED):
             yield Text(f"! {s.name}: {notation.status_words(status)}. {status.message}", style="yellow")
         for m in s.measurements:
             if m.two_sided is not None and m.two_sided.meets is not True:

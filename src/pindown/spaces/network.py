@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pindown.errors import CheckpointError, InputError
 from pindown.spaces.box import normal_from_uniform, uniform_from_normal
 from pindown.spaces.initialisation import Normal, Uniform
+from pindown.spaces.matrix import Matrix
 from pindown.spaces.smooth import SmoothSpace
 from pindown.spaces.weight_priors import ParameterPrior, Prior, chosen_parameters, parameter_priors
 
@@ -89,6 +90,7 @@ class Weights(SmoothSpace):
             self.slices[p.name] = slice(start, start + p.size)
             start += p.size
         self.dim = start
+        self.matrices = _matrices(self.parameters, self.slices)
         self._segments = _segments(self.parameters, self.dtype)
         self._moved: dict[torch.device, list[_Segment]] = {}
         self.reference = f"Weights({self.dim}, {_prior_words(self.parameters, prior)})"
@@ -224,6 +226,21 @@ def _widest(parameters: Iterable[Tensor]) -> torch.dtype:
     for p in parameters:
         dtype = torch.promote_types(dtype, p.dtype)
     return dtype
+
+
+def _matrices(parameters: Sequence[ParameterPrior], slices: Mapping[str, slice]) -> tuple[Matrix, ...]:
+    """Each weight as a matrix of its outputs by its inputs, with the bias of the same module as one more input."""
+    whole = {p.name: p for p in parameters if p.free is None}
+    out: list[Matrix] = []
+    for name, p in whole.items():
+        if len(p.shape) < 2 or math.prod(p.shape[1:]) < 2:
+            continue
+        parts = [slices[name]]
+        bias = whole.get(f"{name.removesuffix('weight')}bias") if name.endswith("weight") else None
+        if bias is not None and bias.shape == p.shape[:1]:
+            parts.append(slices[bias.name])
+        out.append(Matrix(p.shape[0], tuple(parts)))
+    return tuple(out)
 
 
 def _segments(parameters: Sequence[ParameterPrior], dtype: torch.dtype) -> list[_Segment]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pindown.spaces.base import scale_column
+from pindown.spaces.matrix import Matrix
 
 __all__ = ["SmoothSpace"]
 
@@ -21,11 +22,13 @@ class SmoothSpace(ABC):
         dim: length of one point.
         reference: the short name that estimates carry.
         dtype: floating-point format of the points.
+        matrices: coordinates that form matrices whose columns may be correlated under a loss, or none.
     """
 
     dim: int
     reference: str
     dtype: torch.dtype = torch.float64
+    matrices: tuple[Matrix, ...] = ()
 
     @abstractmethod
     def from_normal(self, z: Tensor) -> Tensor:
