@@ -49,7 +49,9 @@ def test_in_the_basis_the_columns_are_no_longer_correlated():
     columns = turned.back(gradient).unflatten(1, (4, 5)).flatten(0, 1)
     assert np.abs(np.corrcoef(columns.T) - np.eye(5)).max() < 0.05
     # The eigenvectors are those that the gradients were made with, up to their signs and noise.
-    assert torch.allclose((turned.bases[0].T @ basis).abs().max(0).values, torch.ones(5, dtype=torch.float64), atol=0.02)
+    assert torch.allclose(
+        (turned.bases[0].T @ basis).abs().max(0).values, torch.ones(5, dtype=torch.float64), atol=0.02
+    )
 
 
 def test_columns_that_are_not_correlated_and_single_columns_need_none():

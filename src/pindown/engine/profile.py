@@ -101,9 +101,9 @@ class Profile:
             t: loss; the tolerance by default.
 
         Returns:
-            An estimate where every run reached ``t`` and the runs agree; widened where second halves of the runs
-            still differ from first halves, or where the two directions of the check lie up to 15% apart, and then
-            the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the two
+            An estimate where every run reached ``t`` and the runs agree; its error holds what a two-sided check cannot
+            exclude. Widened where second halves of the runs still differ from first halves, or where the two directions
+            of the check differ by up to 15%, and then the middle between them. Below the reach a lower bound: the 95% lower end at the reach. Where the two
             directions lie further apart, an upper bound: the chains from the prior, which lag behind, see too little
             volume. Where the runs disagree, or the chains from known solutions see far less volume than those from the
             prior, the mean with all that they differ by as its error, and the status.
@@ -117,7 +117,8 @@ class Profile:
         values = [max(0.0, -bits(i.log_volume_at(t))) for i in self.islands]
         mean, stderr = mean_and_stderr(values)
         dof = max(1.0, self.repeats - 1.0)
-        gap = self._bracket() * mean
+        check = self._check()
+        gap, unseen = check.gap * mean, check.unseen * mean
         if gap > _WIDEST_BRACKET * mean:
             return Estimate(min(values), stderr, "bits", "upper_bound", Status.NOT_CONVERGED, self.reference, dof)
         crossed = gap < -_WIDEST_BRACKET * mean
@@ -128,9 +129,10 @@ class Profile:
         if self._drifting():
             status, stderr = Status.WIDENED, math.hypot(stderr, 0.5 * self._mean_drift())
         if gap != 0.0:
-            # The truth lies between the two sides: the middle, with both sides two standard errors away.
-            status, mean, stderr = Status.WIDENED, mean - 0.5 * gap, math.hypot(stderr, 0.25 * gap)
-        return Estimate(mean, stderr, "bits", "estimate", status, self.reference, dof)
+            # The truth lies between the two sides.
+            status, mean = Status.WIDENED, mean - 0.5 * gap
+        # A lag of either side by half of what the check cannot exclude is taken as two standard errors.
+        return Estimate(mean, math.hypot(stderr, 0.25 * unseen), "bits", "estimate", status, self.reference, dof)
 
     def learning_coefficient(self, t: float | None = None) -> Estimate:
         r"""λ at loss ``t``: :math:`d \ln V / d \ln t`.
@@ -301,13 +303,20 @@ class Profile:
             factor * mean, factor * stderr, unit, "estimate", status, self.reference, max(1.0, self.repeats - 1.0)
         )
 
-    def _bracket(self) -> float:
-        """By how much the prior's side of the check lies above the other, as a share of its bits; 0 where they meet."""
+    def _check(self) -> _Check:
+        """What the two directions say about each other at the tolerance; nothing where they were not compared."""
         sides = self.two_sided
-        if sides is None or sides.meets is not False or sides.bits_from_prior.value <= 0:
-            return 0.0
-        gap = (sides.bits_from_prior.value - sides.bits_from_known.value) / sides.bits_from_prior.value
-        return gap if math.isfinite(gap) else math.inf
+        if sides is None or sides.meets is None or sides.bits_from_prior.value <= 0:
+            return _Check(0.0, 0.0)
+        prior, known = sides.bits_from_prior, sides.bits_from_known
+        gap = prior.value - known.value
+        if not math.isfinite(gap):
+            return _Check(math.inf, math.inf)
+        noise = math.hypot(prior.stderr, known.stderr)
+        low, high = Estimate(gap, noise, "bits", dof=prior.dof).interval(0.95) if noise > 0.0 else (gap, gap)
+        # A difference below 1% still counts as meeting, but not as none.
+        real = not sides.meets or abs(gap) > 2.0 * noise
+        return _Check(gap / prior.value if real else 0.0, max(abs(low), abs(high)) / prior.value)
 
     def _mean_drift(self) -> float:
         return abs(float(np.mean([i.drift for i in self.islands])))
@@ -334,6 +343,19 @@ class Profile:
         ratio = float(np.var(values, ddof=1)) / own
         dof = self.repeats - 1, 6 * self.repeats
         return ratio > 4.0 and float(fdtrc(*dof, ratio / 4.0)) < 1e-3
+
+
+@dataclass(frozen=True)
+class _Check:
+    """The two-sided check as shares of the bits.
+
+    Attributes:
+        gap: by how much the prior's side lies above the other; 0 where the difference may be noise.
+        unseen: the largest difference, either way, that its 95% interval does not exclude.
+    """
+
+    gap: float
+    unseen: float
 
 
 def _read_slope(island: Island, t: float) -> tuple[float, float]:

@@ -32,8 +32,8 @@ __all__ = [
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=12, chains=2, burn_in=10, sweeps=18, doublings=0, leaps=6, spacing=2.0, ladder_size=0.3, ladder_moves=3,
-    warm_moves=3, warm_sweeps=10,
+    particles=16, chains=2, burn_in=14, sweeps=16, doublings=0, leaps=10, spacing=2.0, ladder_size=0.3, ladder_moves=3,
+    warm_moves=3, warm_sweeps=8,
 )  # fmt: skip
 _LEAPS = 0.9  # of the most leapfrog steps that a trajectory may take, seen on networks
 _LADDER_STEP = 1.2  # standard deviations of the depth that a stage of the descent goes
@@ -51,11 +51,12 @@ def default_settings(dim: int, *, full: bool) -> Settings:
 def margin_settings(settings: Settings) -> Settings:
     """The engine's sizes for the margin loss of the same network.
 
-    Ways down to zero training error differ more than those to a low loss, and a larger population finds better ones.
+    Ways down to zero training error differ more than those to a low loss: a larger population finds better ones, and
+    pays more than long trajectories.
     """
-    if (settings.particles, settings.ladder_moves) != (QUICK.particles, QUICK.ladder_moves):
+    if settings != QUICK:
         return settings
-    return replace(settings, particles=32, ladder_moves=6)
+    return replace(settings, particles=32, ladder_moves=6, leaps=6, burn_in=10, sweeps=12, warm_sweeps=6)
 
 
 @dataclass(frozen=True)
@@ -178,24 +179,26 @@ def plan_audit(
 
 def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, full: bool) -> SubjectPlan:
     dim = subject.space().dim
-    sizes = (settings or default_settings(dim, full=full)).resolved(dim)
-    particles, chains = sizes.particles or 32, sizes.chains or 8
+    chosen = settings or default_settings(dim, full=full)
+    sizes = chosen.resolved(dim)
     if subject.label_bits is not None:
         deep = subject.label_bits.value
     else:
         deep = 0.5 * min(dim, subject.labels) * math.log2(1000.0)
-    _, depths = place_stages(max(1.0, nats(deep)), dim, sizes)
-    stages = len(depths)
-    ladder_stages = stages * sizes.spacing / _LADDER_STEP
-    sweeps = sizes.burn_in + 1.5 * sizes.sweeps + sizes.warm_moves + sizes.warm_sweeps
-    each = [sizes, margin_settings(sizes)] if subject.classes is not None else [sizes]
+    each = [sizes, margin_settings(chosen).resolved(dim)] if subject.classes is not None else [sizes]
+    evaluations, rungs = 0.0, 0.0
+    for one in each:
+        stages = len(place_stages(max(1.0, nats(deep)), dim, one)[1])
+        down = stages * one.spacing / _LADDER_STEP * (one.particles or 32)
+        sweeps = one.burn_in + 1.5 * one.sweeps + one.warm_moves + one.warm_sweeps
+        moves = down * one.ladder_moves + stages * (one.chains or 8) * sweeps
+        evaluations += runs * moves * _LEAPS * one.leaps
+        rungs = max(rungs, _COPIES * stages * (one.chains or 8) + down)
     measurements = len(each)
-    ladders = sum((s.particles or particles) * s.ladder_moves for s in each) * ladder_stages
-    evaluations = runs * (ladders + measurements * stages * chains * sweeps) * _LEAPS * sizes.leaps
     rate = _rate(subject.objective(), subject)
     memory = float(subject.data_bytes) + 3e8  # the interpreter and its libraries
     width = subject.space().from_normal(torch.zeros(1, dim)).element_size()
-    memory += (_COPIES * stages * chains + ladder_stages * particles) * dim * width + sizes.keep_bytes
+    memory += rungs * dim * width + sizes.keep_bytes
     memory *= workers
     seconds = evaluations / rate / workers
     advice = ""
