@@ -101,7 +101,7 @@ def _pinned(subject: SubjectAudit, m: Measurement) -> str:
     text = f"{subject.name}: weights with {at} are pinned down by {_with_interval(point.bits)}"
     labels = subject.label_bits
     if labels is None or not point.bits.status.ok:
-        return text + f" ({point.bits.status.message})" * (not point.bits.status.ok) + "."
+        return text + f" ({point.bits.status})" * (not point.bits.status.ok) + "."
     side = {
         "above": "more than",
         "below": "fewer than",
@@ -191,10 +191,24 @@ def _with_interval(e: Estimate, *, percent: bool = False, points: bool = False) 
     unit = (" points" if points else "%") if percent else "" if e.unit == "1" else f" {e.unit}"
     value = scale * e.value
     if e.kind in ("lower_bound", "upper_bound"):
-        return f"{'at least' if e.kind == 'lower_bound' else 'at most'} {value:.6g}{unit}"
+        low = e.kind == "lower_bound"
+        return f"{'at least' if low else 'at most'} {_outward(value, down=low):,.6g}{unit}"
     low, high = (scale * v for v in e.interval(0.95))
     if e.kind == "exact" or not math.isfinite(low):
         return f"{value:.6g}{unit}" + ("" if e.kind == "exact" else " (error unknown)")
     width = high - low
     digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3
     return f"{value:,.{digits}f}{unit} (95%: {low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def _outward(value: float, *, down: bool) -> float:
+    """Four digits of a bound, rounded so that it still holds.
+
+    >>> _outward(336.3712, down=True), _outward(336.3712, down=False)
+    (336.3, 336.4)
+    """
+    if value == 0.0 or not math.isfinite(value):
+        return value
+    places = 3 - math.floor(math.log10(abs(value)))
+    scaled = value * 10.0**places
+    return round((math.floor(scaled) if down else math.ceil(scaled)) / 10.0**places, max(0, places))

@@ -317,7 +317,8 @@ def _notices(audit: Audit) -> Iterator[Notice]:
         seen = [(status, f"{s.name} ({m.loss})") for m in s.measurements for status in m.statuses]
         seen += [(x.depth.status, f"{s.name} (depth of SGD’s solutions)") for x in s.solutions if x.depth is not None]
         for status, where in seen:
-            if not status.ok and where not in found.setdefault(status, []):
+            # What has no meaning at a tolerance, such as λ at none, is told by its empty cell.
+            if not status.ok and status is not Status.UNSUPPORTED and where not in found.setdefault(status, []):
                 found[status].append(where)
     for status, places in found.items():
         yield Notice("caution", _sentence(f"{notation.status_words(status)}: {_listed(places)}."), status.message)
