@@ -39,6 +39,8 @@ __all__ = ["measure"]
 Progress = Callable[[float, str], None]
 _ENGINES = ("auto", "ladder", "splitting", "enumeration")
 _PARALLEL_FROM_SECONDS = 8.0
+_STAGES = 30  # that most ladders come to
+_MOST_EVALUATIONS = 400_000  # in few dimensions there are more chains, but fewer stages and shorter trajectories
 _PILOT = 1_000_003
 _LEAST_BUDGET = 1000
 _FEW = 4  # dimensions up to which random moves of many particles mix better than gradients
@@ -361,7 +363,9 @@ def _cost(objective: Objective, task: Task) -> float:
     each = (time.perf_counter() - begin) / n
     if task.pilot is not None:
         return each * task.settings.splitting_particles * sum(level.moves for level in task.pilot.levels)
-    return each * 80_000
+    s = task.settings
+    sweeps = (s.chains or 8) * (s.burn_in + 1.5 * s.sweeps) + (s.particles or 32) * s.ladder_moves
+    return each * min(_STAGES * sweeps * s.leaps, _MOST_EVALUATIONS)
 
 
 def _status(islands: list[Island]) -> Status:
