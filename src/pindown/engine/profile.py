@@ -286,6 +286,12 @@ class Profile:
         low = mean
         if math.isfinite(stderr):
             low = Estimate(mean, stderr, "bits", dof=max(1.0, self.repeats - 1.0)).interval(0.9)[0]
+        sides = self.two_sided
+        if sides is not None and sides.meets is not True and t <= self.tolerance:
+            # Chains from the prior lag behind, and the others may have seen more volume below the tolerance.
+            other = sides.bits_from_known
+            if math.isfinite(other.value) and math.isfinite(other.stderr):
+                low = min(low, Estimate(other.value, other.stderr, "bits", dof=other.dof).interval(0.9)[0])
         # No lower loss in m tries bounds its conditional probability by 3/m at 95%.
         extra = math.log2(self.plateau_tries / 3.0) if self.plateau_tries > 3 else 0.0
         return Estimate(max(0.0, low + extra), 0.0, "bits", "lower_bound", status, self.reference)
