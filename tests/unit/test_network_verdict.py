@@ -56,7 +56,7 @@ def test_bounds_are_judged_only_where_they_decide() -> None:
         (est(900, 3), "fewer bits than|fewer than the 1661 bits"),
         (est(1900, 3), "more than the 1661 bits"),
         (est(1660, 3), "not told apart from the 1661 bits"),
-        (est(1500, 0, kind="lower_bound", status=Status.BUDGET_SPENT), "at least 1500 bits .The budget"),
+        (est(1500, 0, kind="lower_bound", status=Status.BUDGET_SPENT), r"at least 1,500 bits \(budget spent\)"),
     ],
 )
 def test_bits_against_the_labels(bits: Estimate, words: str) -> None:
