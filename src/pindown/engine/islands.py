@@ -193,7 +193,7 @@ class _LadderIsland:
         drift, within = _drift(recorded)
         curve = read_curve(weighted, loss, polish.warp, task.tolerance)
         # The share of the deepest samples below the tolerance has noise of its own.
-        size = curve.at(curve.size, task.tolerance)
+        size = curve.at(curve.size, task.tolerance, below=0.0)
         within = math.hypot(within, 1.0 / math.sqrt(max(1.0, size))) if size > 0.0 else max(1.0, within)
         inner = recorded.loss[:, 1:]
         lambda_loss, lambda_value, lambda_spread = learning_coefficients(recorded, polish.warp)

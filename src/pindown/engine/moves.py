@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from pindown.engine.objective import Objective
+from pindown.engine.rotation import correlated
 from pindown.engine.warp import Warp
 
 __all__ = ["ACCEPTANCE", "MOST_CORRELATED", "Chains", "StepSizes", "along", "hamiltonian", "swap_neighbours"]
@@ -31,7 +32,6 @@ ACCEPTANCE = 0.8
 MOST_CORRELATED = 64
 """Dimensions up to which a mass with correlations is looked for: it takes several times as many samples."""
 _JITTER = 0.2
-_CORRELATED = 10.0  # condition number of the forces' correlations from which on a basis of their own pays
 _TRAJECTORY = math.pi / 2.0  # a quarter turn forgets the start wherever the step fits the curvature
 
 
@@ -143,9 +143,7 @@ def along(x: Tensor, basis: Tensor | None) -> Tensor:
 def _axes(products: Tensor) -> tuple[Tensor, Tensor | None]:
     """Mean squares along the axes of each matrix ``(K, D, D)``, and the axes; None where the coordinates will do."""
     squares = products.diagonal(dim1=1, dim2=2)
-    width = squares.clamp_min(torch.finfo(squares.dtype).tiny).rsqrt()
-    correlation = torch.linalg.eigvalsh(width.unsqueeze(1) * products * width.unsqueeze(2))
-    turned = correlation[:, -1] > _CORRELATED * correlation[:, 0].clamp_min(0.0)
+    turned = correlated(products)
     values, basis = torch.linalg.eigh(products)
     straight = torch.eye(products.shape[1], dtype=products.dtype, device=products.device)
     basis = torch.where(turned.view(-1, 1, 1), basis, straight)

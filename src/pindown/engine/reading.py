@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pindown.engine.controls import controlled
 from pindown.engine.polish import Polish
+from pindown.engine.record import value_at
 from pindown.engine.reweight import Recorded, Weighted
 from pindown.engine.warp import Warp
 
@@ -80,13 +81,9 @@ class Reading:
     reach: float
     smooth: bool
 
-    def at(self, values: Array, t: float) -> float:
-        """One of the columns at loss ``t``, NaN below the curve."""
-        if not self.loss.size or t < self.loss[0]:
-            return math.nan
-        if self.smooth:
-            return float(np.interp(t, self.loss, values))
-        return float(values[int(np.searchsorted(self.loss, t, side="right")) - 1])
+    def at(self, values: Array, t: float, below: float) -> float:
+        """One of the columns at loss ``t``, or ``below`` the curve."""
+        return value_at(self.loss, values, t, smooth=self.smooth, below=below)
 
 
 def read_curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> Reading:
@@ -96,7 +93,8 @@ def read_curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> Readin
     """
     distinct = np.append(np.flatnonzero(np.diff(w.loss)), w.loss.size - 1)
     distinct = distinct[np.isfinite(w.log_volume[distinct]) & np.isfinite(w.loss[distinct])]
-    loss, volume, size = w.loss[distinct], w.log_volume[distinct], w.sizes[distinct]
+    sizes = w.sizes
+    loss, volume, size = w.loss[distinct], w.log_volume[distinct], sizes[distinct]
     finite = np.isfinite(w.loss)
     # Chains that stay where they were repeat their loss from sweep to sweep, so only those of one sweep count.
     smooth = bool(np.mean([np.unique(sweep).size / sweep.size for sweep in seen]) > _DISTINCT)
@@ -115,7 +113,7 @@ def read_curve(w: Weighted, seen: Array, warp: Warp, tolerance: float) -> Readin
         last = np.searchsorted(w.loss, loss, side="right") - 1
         plain = w.log_volume[last] > -_PLAIN
         volume = np.where(plain, w.log_volume[last], smoothed)
-        size = np.where(plain, w.sizes[last], smoothed_size)
+        size = np.where(plain, sizes[last], smoothed_size)
     below = np.searchsorted(w.loss, loss, side="right")
     enough = np.flatnonzero((size >= _ENOUGH) & (below >= _ENOUGH))
     reach = float(loss[enough[0]]) if enough.size else math.inf

@@ -13,9 +13,21 @@ from torch import Tensor
 
 from pindown.estimate import Status
 
-__all__ = ["Island"]
+__all__ = ["Island", "value_at"]
 
 Array = NDArray[np.float64]
+
+
+def value_at(loss: Array, values: Array, t: float, *, smooth: bool, below: float) -> float:
+    """What belongs to loss ``t`` on a curve: interpolated where it is smooth, else of the last point up to ``t``.
+
+    Below the curve it is ``below``.
+    """
+    if loss.size == 0 or t < loss[0]:
+        return below
+    if smooth:
+        return float(np.interp(t, loss, values))
+    return float(values[int(np.searchsorted(loss, t, side="right")) - 1])
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,7 @@ class Island:
 
     def log_volume_at(self, t: float) -> float:
         """``ln P(L ≤ t)``; −inf below the curve's lowest point."""
-        if self.loss.size == 0 or t < self.loss[0]:
-            return -math.inf
-        if t >= self.loss[-1]:
-            return float(self.log_volume[-1])
-        if self.smooth:
-            return float(np.interp(t, self.loss, self.log_volume))
-        i = int(np.searchsorted(self.loss, t, side="right")) - 1
-        return float(self.log_volume[i])
+        return value_at(self.loss, self.log_volume, t, smooth=self.smooth, below=-math.inf)
 
     def to_state(self) -> dict[str, Any]:
         """The record as tensors and plain values."""

@@ -23,10 +23,18 @@ from torch import Tensor
 
 from pindown.spaces.matrix import Matrix
 
-__all__ = ["Rotation"]
+__all__ = ["Rotation", "correlated"]
 
-_CORRELATED = 10.0  # condition number of the columns' correlations from which on a basis of their own pays
+_CORRELATED = 10.0  # condition number of the correlations from which on a basis of their own pays
 _MOST_COLUMNS = 1024  # the basis itself, and the time of applying it, grow with their square
+
+
+def correlated(products: Tensor) -> Tensor:
+    """Whether a basis of its own would pay, for each matrix of mean products of forces ``(…, D, D)``."""
+    squares = products.diagonal(dim1=-2, dim2=-1)
+    width = squares.clamp_min(torch.finfo(squares.dtype).tiny).rsqrt()
+    values = torch.linalg.eigvalsh(width.unsqueeze(-2) * products * width.unsqueeze(-1))
+    return values[..., -1] > _CORRELATED * values[..., 0].clamp_min(0.0)
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,9 @@ class Rotation:
             if not 1 < matrix.columns <= _MOST_COLUMNS or not len(unit):
                 continue
             rows = matrix.of(unit).flatten(0, 1)
-            values, basis = torch.linalg.eigh(rows.mT @ rows)
-            scale = rows.square().sum(0).clamp_min(torch.finfo(rows.dtype).tiny).rsqrt()
-            correlation = torch.linalg.eigvalsh(scale.unsqueeze(1) * (rows.mT @ rows) * scale)
-            if bool(values[-1] > 0.0) and bool(correlation[-1] > _CORRELATED * correlation[0].clamp_min(0.0)):
+            products = rows.mT @ rows
+            values, basis = torch.linalg.eigh(products)
+            if bool(values[-1] > 0.0) and bool(correlated(products)):
                 chosen.append(matrix)
                 bases.append(basis.to(gradients.dtype).contiguous())
         return cls(tuple(chosen), tuple(bases)) if chosen else None

@@ -51,8 +51,7 @@ def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: f
         warm.sweep(adapt=False)
     recorded = warm.recorded()
     curve = read_curve(recorded.weigh()[0], recorded.loss, polish.warp, tolerance)
-    volume = curve.at(curve.log_volume, tolerance)
-    return recorded.loss[:, 1:].mean((0, 2)), -math.inf if math.isnan(volume) else volume
+    return recorded.loss[:, 1:].mean((0, 2)), curve.at(curve.log_volume, tolerance, below=-math.inf)
 
 
 def _climb(polish: Polish, known: Tensor, moves: int) -> Chains:
