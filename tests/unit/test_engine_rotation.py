@@ -104,7 +104,7 @@ def test_a_small_population_keeps_going_down(seed):
     """Particles may fall past the end of the curve, where the warp is level; the descent goes on from there."""
     (x, y), _ = digits_data()
     subject = Subject(digits_model(12), "cross_entropy", (x[:100], y[:100]), prior="he")
-    sizes = Settings(particles=8, leaps=6, ladder_size=0.3, ladder_moves=2, stages=80).resolved(subject.space().dim)
+    sizes = Settings(particles=16, leaps=6, ladder_size=0.3, ladder_moves=2, stages=80).resolved(subject.space().dim)
     g = torch.Generator().manual_seed(seed)
     ladder = Ladder(Objective(subject.space(), subject.margin_objective()), 0.0, g, sizes)
     ladder.start()

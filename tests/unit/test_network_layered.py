@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from pindown import Subject
+from pindown.engine.objective import Objective
+from pindown.engine.rotation import Rotation
 from pindown.network import mlp
 from pindown.network.data import read_data
 from pindown.network.forward import Forward, GenericNetwork
 from pindown.network.heads import CrossEntropy, Custom, Head, Margin, SquaredError
 from pindown.network.mlp import LayeredNetwork, layered
-from pindown.spaces.network import Weights
+from pindown.spaces.network import Normal, Weights
 
 ACTIVATIONS = [nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.GELU(approximate="tanh"), nn.LeakyReLU(0.2)]
 
@@ -147,7 +150,7 @@ def test_the_margin_loss_of_many_blocks_is_that_of_one() -> None:
     """Networks that are right everywhere, in some blocks, and nowhere: labels are what the first one predicts."""
     model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 2))
     one, _, points = _networks(model, Margin(), 12)
-    x, _, _ = one._blocks[0]
+    x = one._blocks[0][0][:, :-1]  # without the ones of the biases
     labels = one.outputs(points[:1], x)[0].argmax(1)
     data = read_data((x, labels), batch_size=None, dtype=torch.float64, what="data")
     cut = read_data((x, labels), batch_size=3, dtype=torch.float64, what="data")
@@ -161,3 +164,43 @@ def test_the_margin_loss_of_many_blocks_is_that_of_one() -> None:
     assert whole[1] is not None
     assert parts[1] is not None
     torch.testing.assert_close(whole[1], parts[1])
+
+
+def _objectives(model: nn.Module, prior: object) -> tuple[Objective, Objective, torch.Tensor]:
+    """The same loss by the short way from standard normals and through the points, in a basis for its matrices."""
+    g = torch.Generator().manual_seed(3)
+    x, y = torch.randn((600, 5), generator=g, dtype=torch.float64), torch.randint(0, 3, (600,), generator=g)
+    subject = Subject(model.double(), "cross_entropy", (x * torch.arange(1.0, 6.0), y), prior=prior)
+    space, loss = subject.space(), subject.objective()
+    direct, through = Objective(space, loss), Objective(space, loss.__call__)
+    z = torch.randn((7, space.dim), generator=g, dtype=torch.float64)
+    basis = Rotation.from_gradients(space.matrices, through.losses_and_gradients(z)[1])
+    assert basis is not None
+    direct.rotation = through.rotation = basis
+    return direct, through, z
+
+
+@pytest.mark.parametrize("prior", ["he", {"0.*": "he", "*": "lecun"}], ids=["he", "two"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_short_way_from_standard_normals_is_the_way_through_the_points(prior: object, bias: bool) -> None:
+    model = nn.Sequential(nn.Linear(5, 8, bias=bias), nn.Tanh(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3, bias=bias))
+    direct, through, z = _objectives(model, prior)
+    assert direct._in_normal is not None
+    assert through._in_normal is None
+    assert direct.rotation is not None
+    assert len(direct.rotation.matrices) < 3  # one layer without a basis at least, so both kinds of maps are met
+    (a, ga), (b, gb) = direct.losses_and_gradients(z), through.losses_and_gradients(z)
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(ga, gb, rtol=1e-10, atol=1e-13)
+    direct.rotation = through.rotation = None
+    (a, ga), (b, gb) = direct.losses_and_gradients(z), through.losses_and_gradients(z)
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(ga, gb, rtol=1e-10, atol=1e-13)
+
+
+def test_there_is_no_short_way_where_the_weights_are_not_linear_in_the_normals() -> None:
+    model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3))
+    for prior in (None, {"0.weight": Normal(1.0, 1.0), "*": "he"}):
+        direct, through, z = _objectives(model, prior)
+        assert direct._in_normal is None
+        torch.testing.assert_close(direct.losses_and_gradients(z)[1], through.losses_and_gradients(z)[1])

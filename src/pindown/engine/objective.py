@@ -14,9 +14,10 @@ from pindown.errors import InputError
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space, is_smooth
 
-__all__ = ["Loss", "Objective"]
+__all__ = ["Evaluation", "Loss", "Objective"]
 
 Loss = Callable[[Any], Any]
+Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 _CHECK_POINTS = 64
 _CHUNK_BYTES = 1 << 20  # one chain array of this size still fits a core's cache, with its companions
 
@@ -33,7 +34,6 @@ class Objective:
         device: where points are held.
 
     Attributes:
-        rotation: the basis in which points are held, or None for the coordinates themselves.
         evaluations: losses computed so far.
         gradient_evaluations: how many of them came with a gradient.
         non_finite: losses or gradients that were NaN or infinite.
@@ -45,10 +45,24 @@ class Objective:
         self.dtype: torch.dtype = getattr(space, "dtype", torch.float64)
         self.evaluations = self.gradient_evaluations = self.non_finite = 0
         self.takes_numpy = False
-        self.rotation: Rotation | None = None
         size = torch.finfo(self.dtype).bits // 8 if self.dtype.is_floating_point else 8
         rows = getattr(loss, "preferred_rows", None) or max(16, _CHUNK_BYTES // (size * space.dim))
         self.rows = int(rows)
+        self._in_normal: Evaluation | None = None
+        self._rotation: Rotation | None = None
+        self.rotation = None
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The basis in which points are held, or None for the coordinates themselves."""
+        return self._rotation
+
+    @rotation.setter
+    def rotation(self, rotation: Rotation | None) -> None:
+        self._rotation = rotation
+        # A loss may know a shorter way from standard normals to its gradient than through the points.
+        direct = getattr(self.loss, "in_normal", None) if self.smooth else None
+        self._in_normal = None if direct is None else direct(self.space, rotation)
 
     def points(self, z: Tensor) -> Tensor:
         """Points of the space for held coordinates."""
@@ -93,10 +107,13 @@ class Objective:
         if len(z) > self.rows:
             parts = [self.losses_and_gradients(part, look=look) for part in z.split(self.rows)]
             return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-        with torch.enable_grad():
-            leaf = z.detach().requires_grad_(True)
-            value = self._call(self.points(leaf))
-            (grad,) = torch.autograd.grad(value.sum(), leaf)
+        if self._in_normal is not None:
+            value, grad = self._in_normal(z)
+        else:
+            with torch.enable_grad():
+                leaf = z.detach().requires_grad_(True)
+                value = self._call(self.points(leaf))
+                (grad,) = torch.autograd.grad(value.sum(), leaf)
         self.evaluations += len(z)
         self.gradient_evaluations += len(z)
         loss, grad = value.detach().double(), grad.contiguous()  # autograd may hand out an expanded view

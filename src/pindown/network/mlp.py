@@ -10,12 +10,15 @@ module does better:
   in place, and the gradient of the first layer is again one product.
 * Value and gradient come from one pass. Networks go through in groups of ``k`` whose activations stay in the
   processor's cache.
+* Where the weights are a linear function of the coordinates that the engine holds, the first layer's part of it is
+  applied to the examples once, in place of to the weights at every evaluation.
 """
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,11 +26,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pindown.engine.rotation import Rotation
 from pindown.network.data import Batches
 from pindown.network.heads import Head
-from pindown.spaces.network import Weights
+from pindown.spaces.network import Normal, Weights
 
-__all__ = ["LayeredNetwork", "layered"]
+__all__ = ["LayeredNetwork", "layered", "linear_maps"]
 
 _CACHE_BYTES = 1_600_000  # activations of one group: with their companions they stay in the second or third cache level
 _DEVICE_BYTES = 256_000_000  # on an accelerator large groups pay
@@ -80,6 +84,38 @@ def layered(model: nn.Module, space: Weights) -> list[_Layer] | None:
     return layers
 
 
+def linear_maps(layers: Sequence[_Layer], space: Weights, rotation: Rotation | None) -> list[Tensor] | None:
+    """The maps of :meth:`LayeredNetwork.composed` from standard normals in a basis; None where there are none.
+
+    There are where every prior is a normal of mean zero with one standard deviation, and the basis turns the columns
+    of whole layers.
+    """
+    turned: dict[tuple[int, ...], Tensor] = {}
+    if rotation is not None:
+        turned = {_starts(m.parts): basis for m, basis in zip(rotation.matrices, rotation.bases, strict=True)}
+    deviations: dict[int, float] = {}
+    for p in space.parameters:
+        law = p.prior
+        if p.free is not None or not isinstance(law, Normal) or isinstance(law.mean, Tensor) or law.mean != 0.0:
+            return None
+        if isinstance(law.std, Tensor):
+            return None
+        deviations[space.slices[p.name].start] = law.std
+    maps: list[Tensor] = []
+    for layer in layers:
+        parts = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
+        scale = torch.full((layer.inputs + len(parts) - 1,), deviations[layer.weight.start], dtype=torch.float64)
+        if layer.bias is not None:
+            scale[-1] = deviations[layer.bias.start]
+        basis = turned.pop(_starts(parts), None)
+        maps.append(scale if basis is None else basis.double().mT * scale.to(basis.device))
+    return None if turned else maps
+
+
+def _starts(parts: Sequence[slice]) -> tuple[int, ...]:
+    return tuple(p.start for p in parts)
+
+
 class LayeredNetwork:
     """Losses and gradients of ``N`` perceptrons on fixed examples.
 
@@ -106,7 +142,8 @@ class LayeredNetwork:
             flat = inputs.flatten(1).to(dtype)
             for x, y in zip(flat.split(block), targets.split(block), strict=True):
                 augmented = torch.cat([x, x.new_ones(len(x), 1)], 1) if layers[0].bias is not None else x
-                self._blocks.append((x.contiguous(), augmented.T.contiguous(), head.prepare(y, classes)))
+                self._blocks.append((augmented.contiguous(), augmented.T.contiguous(), head.prepare(y, classes)))
+        self._maps: list[Tensor | None] = [None] * len(layers)
         self._local = threading.local()
         self._placed: dict[torch.device, list[tuple[Tensor, Tensor, Tensor]]] = {}
 
@@ -116,6 +153,26 @@ class LayeredNetwork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         self._local, self._placed = threading.local(), {}
+
+    def composed(self, maps: Sequence[Tensor]) -> LayeredNetwork:
+        r"""The same losses as a function of coordinates that are linear in the weights.
+
+        The matrix :math:`[W\; b]` of a layer, with the bias as a last column where there is one, is
+        :math:`[U\; c]\,T`, or :math:`[U\; c]\,\mathrm{diag}(T)` for a vector ``T``, of the coordinates
+        :math:`[U\; c]` that stand in its place.
+
+        Args:
+            maps: ``T`` of each layer, ``(inputs + 1, inputs + 1)`` or ``(inputs + 1,)``; without bias ``inputs``.
+        """
+        other = copy.copy(self)
+        other._local, other._placed = threading.local(), {}
+        other._maps = [None, *(m.to(self.dtype) for m in maps[1:])]
+        first = maps[0].to(self.dtype)
+        other._blocks = []
+        for _, columns, prepared in self._blocks:
+            turned = _times(columns.T, first, transposed=True).T.contiguous()
+            other._blocks.append((turned.T.contiguous(), turned, prepared))
+        return other
 
     @property
     def flops(self) -> int:
@@ -182,19 +239,16 @@ class LayeredNetwork:
         saved: list[Tensor] = []
         h = columns
         for i, layer in enumerate(self.layers):
-            weight = x[:, layer.weight].view(k, layer.outputs, layer.inputs)
             out = self._buffer(f"h{i}", x, (k, layer.outputs, examples))
             if i == 0:
-                stacked = weight
-                if layer.bias is not None:
-                    stacked = self._buffer("w", x, (k, layer.outputs, layer.inputs + 1))
-                    stacked[:, :, : layer.inputs] = weight
-                    stacked[:, :, layer.inputs] = x[:, layer.bias]
+                stacked = self._stacked(x, layer)
                 torch.mm(stacked.reshape(k * layer.outputs, -1), columns, out=out.view(k * layer.outputs, examples))
-            elif layer.bias is None:
-                torch.bmm(weight, h, out=out)
             else:
-                torch.baddbmm(x[:, layer.bias].unsqueeze(-1), weight, h, out=out)
+                weight, bias = self._weights(x, i)
+                if bias is None:
+                    torch.bmm(weight, h, out=out)
+                else:
+                    torch.baddbmm(bias.unsqueeze(-1), weight, h, out=out)
             act = layer.activation
             if act is not None:
                 if save and act.saves_input:
@@ -212,25 +266,54 @@ class LayeredNetwork:
     ) -> None:
         k = len(x)
         for i in range(len(self.layers) - 1, -1, -1):
-            layer = self.layers[i]
-            if layer.bias is not None:
-                _store(into[:, layer.bias], delta.sum(-1), add)
-            place = into[:, layer.weight].view(k, layer.outputs, layer.inputs)
+            layer, mapped = self.layers[i], self._maps[i]
+            columns = layer.inputs + (layer.bias is not None)
             if i == 0:
-                product = self._buffer("g", x, (k * layer.outputs, layer.inputs))
+                product = self._buffer("g", x, (k * layer.outputs, columns))
                 torch.mm(delta.view(k * layer.outputs, -1), examples, out=product)
-                _store(place, product.view_as(place), add)
+                self._put(product.view(k, layer.outputs, columns), layer, into, add)
                 return
             before = self.layers[i - 1]
             # The input of this layer is what the layer below put out, which is still in its buffer.
             h = self._buffer(f"h{i - 1}", x, (k, before.outputs, delta.shape[-1]))
-            _store(place, torch.bmm(delta, h.transpose(1, 2)), add)
-            weight = x[:, layer.weight].view(k, layer.outputs, layer.inputs)
+            slope = self._buffer(f"g{i}", x, (k, layer.outputs, columns))
+            torch.bmm(delta, h.transpose(1, 2), out=slope[:, :, : layer.inputs])
+            if layer.bias is not None:
+                torch.sum(delta, -1, out=slope[:, :, layer.inputs])
+            self._put(slope if mapped is None else _times(slope, mapped, transposed=True), layer, into, add)
+            weight = self._weights(x, i)[0]
             delta = torch.bmm(
                 weight.transpose(1, 2), delta, out=self._buffer(f"d{i % 2}", x, (k, layer.inputs, delta.shape[-1]))
             )
             if before.activation is not None:
                 before.activation.backward(delta, saved[i - 1])
+
+    def _stacked(self, x: Tensor, layer: _Layer) -> Tensor:
+        """The layer's matrices with the biases as a last column."""
+        weight = x[:, layer.weight].view(len(x), layer.outputs, layer.inputs)
+        if layer.bias is None:
+            return weight
+        out = self._buffer(f"w{layer.inputs}", x, (len(x), layer.outputs, layer.inputs + 1))
+        out[:, :, : layer.inputs] = weight
+        out[:, :, layer.inputs] = x[:, layer.bias]
+        return out
+
+    def _weights(self, x: Tensor, i: int) -> tuple[Tensor, Tensor | None]:
+        """Matrices ``(k, outputs, inputs)`` and biases ``(k, outputs)`` of a layer above the first."""
+        layer, mapped = self.layers[i], self._maps[i]
+        if mapped is None:
+            weight = x[:, layer.weight].view(len(x), layer.outputs, layer.inputs)
+            return weight, None if layer.bias is None else x[:, layer.bias]
+        whole = _times(self._stacked(x, layer), mapped)
+        return whole[:, :, : layer.inputs], None if layer.bias is None else whole[:, :, layer.inputs]
+
+    @staticmethod
+    def _put(slope: Tensor, layer: _Layer, into: Tensor, add: bool) -> None:
+        """Write a layer's gradient, with the biases' as a last column, to its coordinates."""
+        place = into[:, layer.weight].view(len(into), layer.outputs, layer.inputs)
+        _store(place, slope[:, :, : layer.inputs], add)
+        if layer.bias is not None:
+            _store(into[:, layer.bias], slope[:, :, layer.inputs], add)
 
     def _buffer(self, name: str, like: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
         """Scratch memory of this thread, kept between calls: fresh pages cost more than the arithmetic."""
@@ -242,6 +325,13 @@ class LayeredNetwork:
                 store.clear()  # the shapes have changed often; start afresh
             found = store[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
         return found
+
+
+def _times(matrices: Tensor, mapped: Tensor, *, transposed: bool = False) -> Tensor:
+    """Times a matrix or its transpose; a vector is a diagonal one."""
+    if mapped.ndim == 1:
+        return matrices * mapped
+    return torch.matmul(matrices, mapped.mT if transposed else mapped)
 
 
 def _store(place: Tensor, value: Tensor, add: bool) -> None:

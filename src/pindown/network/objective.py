@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pindown.engine.objective import Evaluation
+from pindown.engine.rotation import Rotation
 from pindown.errors import InputError
+from pindown.network.mlp import LayeredNetwork, linear_maps
+from pindown.spaces.network import Weights
+from pindown.spaces.smooth import SmoothSpace
 
 __all__ = ["Evaluator", "NetworkLoss"]
 
@@ -56,6 +62,20 @@ class NetworkLoss:
         value, slope = self.evaluator.value_and_gradient(x, gradient=True)
         assert slope is not None
         return value, slope
+
+    def in_normal(self, space: SmoothSpace, rotation: Rotation | None) -> Evaluation | None:
+        """Losses and gradients as a function of the standard normals of ``space``, held in a basis, in one pass.
+
+        None where the weights are not a linear function of them, or the network is not a plain perceptron.
+        """
+        if not isinstance(space, Weights) or not isinstance(self.evaluator, LayeredNetwork):
+            return None
+        maps = linear_maps(self.evaluator.layers, space, rotation)
+        if maps is None:
+            return None
+        other = copy.copy(self)
+        other.evaluator = self.evaluator.composed(maps)
+        return other.value_and_gradient
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, dim={self.dim})"
