@@ -24,7 +24,7 @@ _DISTINCT = 0.98  # share of losses that differ from all others, above which a c
 _BANDWIDTH = 0.25  # of the curve's smoothing, in standard deviations of a stage's depth
 _PLAIN = 1.0  # nats of depth down to which the curve is not smoothed
 _TREND_STAGES = 5
-_ENOUGH = 10  # samples
+_ENOUGH = 5  # samples; what they leave open is part of the error
 
 
 def learning_coefficients(recorded: Recorded, warp: Warp) -> tuple[Array, Array, Array]:
@@ -71,7 +71,7 @@ class Reading:
     Attributes:
         loss, log_volume: about a thousand points, losses increasing.
         size: effective number of samples that each point rests on.
-        reach: the lowest loss at which ten effective samples carry the curve and ten samples lie below; +inf if none.
+        reach: the lowest loss at which five effective samples carry the curve and five samples lie below; +inf if none.
         smooth: whether the curve goes on between its points, or jumps at them.
     """
 

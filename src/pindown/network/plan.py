@@ -32,8 +32,8 @@ __all__ = [
 
 # The default audit answers in minutes: fewer chains and sweeps, wider spaced stages. Its interval tells the price.
 QUICK = Settings(
-    particles=16, chains=2, burn_in=14, sweeps=16, doublings=0, leaps=10, spacing=2.0, ladder_size=0.3, ladder_moves=3,
-    warm_moves=3, warm_sweeps=8,
+    particles=16, chains=2, burn_in=12, sweeps=14, doublings=0, leaps=10, spacing=2.0, ladder_size=0.3, ladder_moves=3,
+    warm_moves=2, warm_sweeps=8,
 )  # fmt: skip
 _LEAPS = 0.9  # of the most leapfrog steps that a trajectory may take, seen on networks
 _LADDER_STEP = 1.2  # standard deviations of the depth that a stage of the descent goes
@@ -56,7 +56,7 @@ def margin_settings(settings: Settings) -> Settings:
     """
     if settings != QUICK:
         return settings
-    return replace(settings, particles=32, ladder_moves=6, leaps=6, burn_in=10, sweeps=12, warm_sweeps=6)
+    return replace(settings, particles=24, ladder_moves=6, leaps=6, burn_in=8, sweeps=12, warm_sweeps=6)
 
 
 @dataclass(frozen=True)
