@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ class Quadratic:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.rotated:
-            x = x @ _rotation_of(len(self.scales)).to(x.dtype)
+            x = x @ _rotation_of(len(self.scales), dtype=x.dtype)
         return (torch.tensor(self.scales, dtype=x.dtype) * x.square()).sum(-1)
 
 
@@ -92,16 +93,12 @@ class LowRankQuadratic:
     rank: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        return (x @ _rotation_of(self.dim, self.rank).to(x.dtype)).square().sum(-1)
+        return (x @ _rotation_of(self.dim, self.rank, x.dtype)).square().sum(-1)
 
 
-_ROTATIONS: dict[tuple[int, int | None], Tensor] = {}
-
-
-def _rotation_of(dim: int, columns: int | None = None) -> Tensor:
-    if (dim, columns) not in _ROTATIONS:
-        _ROTATIONS[dim, columns] = rotation(dim, columns)
-    return _ROTATIONS[dim, columns]
+@cache
+def _rotation_of(dim: int, columns: int | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
+    return rotation(dim, columns).to(dtype)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ Loss = Callable[[Any], Any]
 Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
 _CHECK_POINTS = 64
 _CHUNK_BYTES = 1 << 20  # one chain array of this size still fits a core's cache, with its companions
+_LEAST_ROWS = 64  # a loss that multiplies by a large matrix reads it once a call
 
 
 class Objective:
@@ -46,7 +47,7 @@ class Objective:
         self.evaluations = self.gradient_evaluations = self.non_finite = 0
         self.takes_numpy = False
         size = torch.finfo(self.dtype).bits // 8 if self.dtype.is_floating_point else 8
-        rows = getattr(loss, "preferred_rows", None) or max(16, _CHUNK_BYTES // (size * space.dim))
+        rows = getattr(loss, "preferred_rows", None) or max(_LEAST_ROWS, _CHUNK_BYTES // (size * space.dim))
         self.rows = int(rows)
         self._in_normal: Evaluation | None = None
         self._rotation: Rotation | None = None
