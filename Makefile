@@ -5,7 +5,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: help audit test slow browser lint types docs bench format ci clean
+.PHONY: help audit test slow long browser lint types docs bench format ci clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -29,6 +29,9 @@ test: $(VENV)/.ready-dev  ## the tests that take minutes in all
 slow: $(VENV)/.ready-dev  ## the tests that take minutes each
 	$(PYTEST) -n 2 -m slow
 
+long: $(VENV)/.ready-dev  ## the coverage of every known case: hours
+	$(PYTEST) -n 2 -m long
+
 browser: $(VENV)/.ready-dev  ## the report in a real browser; needs chromium
 	$(PYTEST) -m browser
 
@@ -50,7 +53,7 @@ format: $(VENV)/.ready-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ci: lint types docs test browser  ## everything, as CI runs it
+ci: lint types docs test browser slow  ## everything, as CI runs it
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis

@@ -17,6 +17,15 @@ SEED = 20
 # Where a second basin or a narrowing neck can split the runs, saying so is right too.
 MAY_DISAGREE = {"double-basin", "late-basin", "funnel"}
 FAST = [case for case in cases.EVENTS if not case.deep]
+# Forty repeats of one case of each family take a quarter of an hour; of all of them, hours.
+ONE_A_FAMILY = {
+    "ball-10-50", "half-space-8-sigma", "corner-sum", "shell", "ellipsoid-rotated-12", "double-basin", "power-2",
+    "crossing-equal", "simplex-vertex", "boolean-majority", "subset-overlap", "all-ones",
+}  # fmt: skip
+COVERED = [
+    pytest.param(case, marks=pytest.mark.slow if case.name in ONE_A_FAMILY else pytest.mark.long, id=case.name)
+    for case in cases.EVENTS
+]
 
 
 def check(case: cases.Case) -> None:
@@ -40,8 +49,7 @@ def test_deep(case):
     check(case)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", cases.EVENTS, ids=str)
+@pytest.mark.parametrize("case", COVERED)
 def test_intervals_cover(case):
     repeats = 40
     found = [measured(case.name, seed).bits() for seed in range(1000, 1000 + repeats)]
