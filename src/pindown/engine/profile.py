@@ -104,8 +104,8 @@ class Profile:
             An estimate where every run reached ``t`` and the runs agree; its error holds what a two-sided check cannot
             exclude. Widened where second halves of the runs still differ from first halves, or where the two directions
             of the check differ by up to 15%, and then the middle between them. Below the reach a lower bound: the 95%
-            lower end at the reach. Where the two directions lie further apart, an upper bound: the chains from the
-            prior, which lag behind, see too little volume. Where the runs disagree, or the chains from known solutions
+            lower end at the reach. Where the two directions lie further apart, an upper bound, the lowest of the runs':
+            the chains from the prior, which lag behind, see too little volume. Where the runs disagree, or the chains from known solutions
             see far less volume than those from the prior, the mean with all that they differ by as its error, and the
             status.
         """

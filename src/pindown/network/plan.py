@@ -56,7 +56,7 @@ def margin_settings(settings: Settings) -> Settings:
     """
     if settings != QUICK:
         return settings
-    return replace(settings, particles=24, ladder_moves=6, leaps=6, burn_in=8, sweeps=12, warm_sweeps=6)
+    return replace(settings, particles=32, ladder_moves=6, leaps=6, burn_in=8, sweeps=12, warm_sweeps=6)
 
 
 @dataclass(frozen=True)
