@@ -105,9 +105,9 @@ class Profile:
             exclude. Widened where second halves of the runs still differ from first halves, or where the two directions
             of the check differ by up to 15%, and then the middle between them. Below the reach a lower bound: the 95%
             lower end at the reach. Where the two directions lie further apart, an upper bound, the lowest of the runs':
-            the chains from the prior, which lag behind, see too little volume. Where the runs disagree, or the chains from known solutions
-            see far less volume than those from the prior, the mean with all that they differ by as its error, and the
-            status.
+            the chains from the prior, which lag behind, see too little volume. Where the runs disagree, or the chains
+            from known solutions see far less volume than those from the prior, the mean with all that they differ by
+            as its error, and the status.
         """
         t = self._loss(t)
         if self.engine == "enumeration":
