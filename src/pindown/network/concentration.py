@@ -203,8 +203,8 @@ def concentration(
         dof = float(draws - 1)
         return TensorConcentration(
             name, len(own), exact(spread, "1"), exact(count, "weights"), exact(count / len(own), "1"),
-            Estimate(gini_mean, gini_error, "1", reference=at_prior, dof=dof),
-            Estimate(share_mean, share_error, "1", reference=at_prior, dof=dof),
+            Estimate(gini_mean, gini_error, "1", reference=at_prior, dof=dof, support=(0.0, 1.0)),
+            Estimate(share_mean, share_error, "1", reference=at_prior, dof=dof, support=(0.0, 1.0)),
         )  # fmt: skip
 
     return Concentration(

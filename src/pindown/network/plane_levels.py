@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 from pindown.estimate import Estimate, Status
@@ -58,10 +59,22 @@ class Bracket(Part, also=("tolerated",)):
 
     @property
     def tolerated(self) -> Estimate:
-        """The number of planes: an estimate where it is decided, else a lower bound."""
+        r"""The number of planes: an estimate where it is decided, else a lower bound.
+
+        It is a whole number, and each of the two decisions next to it, for which the rise has to be on the other side
+        of ε, errs with a probability of at most (1 − c)/2 at the confidence c. So it is off by a plane or more with a
+        probability of at most 1 − c, and the standard error is that of a normal variable with just these tails,
+
+        .. math:: s = \frac{1}{\Phi^{-1}((1 + c)/2)},
+
+        0.51 planes at 95%. Where not even rounding to the format is tolerated nothing random was decided: it is 0.
+        """
         reference = f"decided at {self.confidence:.0%} confidence a level"
+        if not self.fits:
+            return Estimate(0.0, 0.0, "bits", "exact", Status.REACHED, "rounding to the format alone is too much")
         if self.low == self.high:
-            return Estimate(float(self.low), 0.0, "bits", "estimate", Status.REACHED, reference)
+            error = 1.0 / NormalDist().inv_cdf(0.5 * (1.0 + self.confidence))
+            return Estimate(float(self.low), error, "bits", "estimate", Status.REACHED, reference)
         return Estimate(float(self.low), 0.0, "bits", "lower_bound", Status.NOT_CONVERGED, reference)
 
     @property

@@ -288,7 +288,7 @@ def _advantage(curve: PruningCurve, control: PruningCurve | None) -> Estimate | 
     value = control.kept.value - curve.kept.value
     bound = any(c.kept.kind != "estimate" for c in (curve, control))
     error = math.nan if bound else float(np.std(np.subtract(control.replicates, curve.replicates), ddof=1))
-    return Estimate(value, error, "1", status=status, reference=reference)
+    return Estimate(value, error, "1", status=status, reference=reference, support=(-1.0, 1.0))
 
 
 def _notes(order: str, curve: PruningCurve, control: PruningCurve | None) -> list[str]:

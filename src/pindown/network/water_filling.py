@@ -355,7 +355,9 @@ class _Filling:
         left = [float((r[own] > 0).double().mean()) for r in self.left_out]
         if self.diagonal.exact:
             return Estimate(value, 0.0, "1", "exact", reference=self._reference())
-        return Estimate(value, _jackknife_error(left), "1", reference=self._reference(), dof=BLOCKS - 1.0)
+        return Estimate(
+            value, _jackknife_error(left), "1", reference=self._reference(), dof=BLOCKS - 1.0, support=(0.0, 1.0)
+        )
 
     def _reference(self) -> str:
         return (
