@@ -120,11 +120,13 @@ class Estimate:
         status: how the measurement ended.
         reference: the measure it is relative to, such as the prior.
         dof: degrees of freedom behind ``stderr``; None for a normal interval.
+        support: lowest and highest value that the quantity can have, such as (0, 1) for a share: intervals end there.
+            None where it can have any.
 
     ``str()`` prints value ± one standard error, rounded to two digits of the error.
 
     Raises:
-        InputError: for an unknown kind, or a negative standard error.
+        InputError: for an unknown kind, a negative standard error, or a support that is no range.
 
     Example:
         >>> e = Estimate(812.31, 1.9, "bits", reference="Gaussian(1000)", dof=3)
@@ -135,6 +137,8 @@ class Estimate:
         (806.3, 818.4)
         >>> print(Estimate(40.0, 0.0, "bits", kind="lower_bound", status=Status.BUDGET_SPENT))
         ≥ 40 bits (budget spent)
+        >>> Estimate(0.97, 0.02, "1", support=(0.0, 1.0)).interval()[1]
+        1.0
     """
 
     value: float
@@ -144,19 +148,22 @@ class Estimate:
     status: Status = Status.REACHED
     reference: str = ""
     dof: float | None = None
+    support: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"an estimate of kind {self.kind!r}", f"one of {', '.join(KINDS)}")
         if self.stderr < 0:
             raise InputError(f"a standard error of {self.stderr}", "zero or more")
+        if self.support is not None and not self.support[0] < self.support[1]:
+            raise InputError(f"a support of {self.support}", "a lowest and a highest value")
         object.__setattr__(self, "status", Status(self.status))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided interval at ``level``: ``value ± q · stderr`` with q Student's t (``dof``) or normal.
 
-        A bound gives the half-line that it leaves open; an exact figure gives a point; an estimate whose
-        error is unknown gives the whole line.
+        It is cut where the quantity's support ends. A bound gives the half-line that it leaves open; an exact figure
+        gives a point; an estimate whose error is unknown gives the whole line.
         """
         if not 0.0 < level < 1.0:
             raise InputError(f"an interval level of {level}", "a number between 0 and 1, such as 0.95")
@@ -172,7 +179,10 @@ class Estimate:
 
         upper = 0.5 + level / 2.0
         q = float(ndtri(upper)) if self.dof is None else float(stdtrit(self.dof, upper))
-        return self.value - q * self.stderr, self.value + q * self.stderr
+        low, high = self.value - q * self.stderr, self.value + q * self.stderr
+        if self.support is None:
+            return low, high
+        return max(low, self.support[0]), min(high, self.support[1])
 
     def __str__(self) -> str:
         unit = "" if self.unit in ("", "1") else f" {self.unit}"
@@ -190,6 +200,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as plain JSON values (non-finite numbers as strings) under a named schema."""
+        support = {} if self.support is None else {"support": list(self.support)}
         return {
             "schema": SCHEMA,
             "value": _number_out(self.value),
@@ -199,6 +210,7 @@ class Estimate:
             "status": self.status.value,
             "reference": self.reference,
             "dof": self.dof,
+            **support,
         }
 
     @classmethod
@@ -211,6 +223,7 @@ class Estimate:
         if record.get("schema") != SCHEMA:
             raise CheckpointError(f"an estimate record of schema {record.get('schema')!r}", SCHEMA)
         try:
+            ends = record.get("support")
             return cls(
                 value=float(record["value"]),
                 stderr=float(record["stderr"]),
@@ -219,8 +232,9 @@ class Estimate:
                 status=Status(record["status"]),
                 reference=str(record["reference"]),
                 dof=None if record["dof"] is None else float(record["dof"]),
+                support=None if ends is None else (float(ends[0]), float(ends[1])),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise CheckpointError(f"an estimate record that cannot be read ({error})", SCHEMA) from error
 
 

@@ -1,4 +1,4 @@
-"""Noise, pruning, concentration, water-filling and comparisons on every kind of module: figures, records, no trace."""
+"""Every measure of one network on every kind of module: figures, records, no trace. Bit planes have their own file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 import pindown
 from pindown.estimate import Estimate
+from pindown.network.bridge import BridgeSettings
 from pindown.network.subject import Subject
+
+ROUGH = BridgeSettings(particles=8, chains=1, moves=1, burn_in=9, sweeps=12, doublings=0, leaps=2)
+
+
+def cutoff(subject: Subject) -> float:
+    """A loss above that of the weights."""
+    return 1.5 * float(subject.losses(subject.solutions[0].point.unsqueeze(0)))
+
 
 MEASURES: dict[str, Callable[[Subject], Any]] = {
     "noise tolerance": lambda s: pindown.noise_tolerance(s, epsilon=0.05, accuracy=0.9, draws=4, tensors=False),
@@ -23,7 +32,26 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "concentration": lambda s: pindown.concentration(s, draws=2),
     "water-filling": lambda s: pindown.water_filling(s, epsilon=0.01, probes=8, accuracy=0.9, draws=4),
     "compare": lambda s: pindown.compare([s, s], measures=["training_loss", "held_out_error", "gini"]),
+    "spectrum": lambda s: pindown.spectrum(s, dense=False, steps=4, eigenvalues=1, budget=100),
+    "rays": lambda s: pindown.basin(s, cutoff=cutoff(s), cutoffs=[], rays=16, method="radial"),
+    "bridge": lambda s: pindown.basin(
+        s, cutoff=cutoff(s), cutoffs=[], repeats=2, budget=1000, method="bridge", settings=ROUGH
+    ),
+    "learning coefficient": lambda s: pindown.learning_coefficient(
+        s, nbeta=4.0, localisation=100.0, budget=64, self_check=False
+    ),
 }
+DEAR = {"bridge", "learning coefficient"}
+"""Seconds each: by default on one module of each path."""
+ONE_OF_EACH = {"perceptron", "frozen part", "lstm"}
+ALL = [
+    pytest.param(
+        case, measure, id=f"{case.name}-{measure}".replace(" ", "-"),
+        marks=[pytest.mark.slow] if measure in DEAR and case.name not in ONE_OF_EACH else [],
+    )
+    for case in ZOO
+    for measure in MEASURES
+]  # fmt: skip
 
 
 def figures(record: Any) -> list[Estimate]:
@@ -35,8 +63,7 @@ def figures(record: Any) -> list[Estimate]:
     return [e for v in record for e in figures(v)] if isinstance(record, list) else []
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-@pytest.mark.parametrize("case", ZOO, ids=lambda c: c.name)
+@pytest.mark.parametrize(("case", "measure"), ALL)
 def test_every_measure_of_every_module(case: Case, measure: str) -> None:
     """It runs, leaves no trace, says the same twice, and its record is plain JSON that comes back."""
     model, x, y = prepared(case)
@@ -56,7 +83,7 @@ def test_every_measure_of_every_module(case: Case, measure: str) -> None:
     assert all(e.status.ok or e.status.message for e in estimates)
     assert len(found.to_dataframe())
     assert "<table" in found._repr_html_()
-    if case.name not in ("perceptron", "lstm", "tied transformer"):
+    if case.name not in ("perceptron", "lstm", "tied transformer") or measure in DEAR:
         return  # one of each path is enough to see that a seed decides
     second = MEASURES[measure](Subject(model, "cross_entropy", (x, y), held_out=(x, y), prior=case.prior, batch_size=7))
     timeless = {"seconds", "advantage"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise, permutations, product
@@ -11,6 +10,7 @@ from itertools import pairwise, permutations, product
 import numpy as np
 import pytest
 import torch
+from coefficients import complaints, of_weights
 from references.reduced_rank import reduced_rank_coefficient
 from torch import Tensor, nn
 
@@ -20,10 +20,6 @@ from pindown.network.localised import LocalLoss, LocalPosterior
 from pindown.network.minibatches import Minibatches
 from pindown.network.posterior_chains import Langevin
 from pindown.network.temperature_curve import fit_curve
-from pindown.spaces.network import Normal
-
-LEVEL = 0.999
-"""Level of the interval that one fixed-seed run must be consistent with; coverage at 95% is tested over 40 seeds."""
 
 
 def linear(dim: int = 20, noise: float = 0.0, seed: int = 0, n: int = 10_000, *, solved: bool = True) -> Subject:
@@ -49,33 +45,6 @@ def deep_linear(widths: list[int], rank: int, noise: float = 0.0, n: int = 10_00
             layer.weight.copy_(bases[i + 1] @ bases[i].T)
         y = model(x)
     return Subject(model, "mse", (x, y + noise * torch.randn(y.shape, generator=g)))
-
-
-class Scalar(nn.Module):
-    """A loss that is a function of the weights alone, around the origin."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.w = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.w.expand(len(x), -1)
-
-
-def of_weights(loss: Callable[[Tensor], Tensor], dim: int) -> Subject:
-    """A subject whose loss is ``loss(w)`` on every example."""
-    return Subject(Scalar(dim), lambda out, _: loss(out), (torch.zeros(4, 1), torch.zeros(4)), prior=Normal(0.0, 1.0))
-
-
-def complaints(found: LearningCoefficient, truth: float, *, within: float = 0.05) -> list[str]:
-    """What is wrong with an answer; empty where it is right."""
-    low, high = found.interval(LEVEL)
-    out = [] if found.status.ok and found.kind == "estimate" else [f"no estimate: {found}"]
-    if not abs(found.value - truth) <= within * truth:
-        out.append(f"{found} where {truth} is exact")
-    if not found.stderr <= 0.06 * truth:
-        out.append(f"standard error {found.stderr}")
-    return out + ([] if low <= truth <= high else [f"{found} is not consistent with {truth}"])
 
 
 @cache

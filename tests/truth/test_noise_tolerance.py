@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rescaled import relu_network
 from torch import Tensor, nn
 
 import pindown
@@ -118,23 +119,6 @@ def test_coverage_of_the_intervals() -> None:
         for s in range(40)
     ]
     assert np.mean(held) >= 0.9
-
-
-def relu_network(scale: Tensor | float, seed: int = 0) -> Subject:
-    """A perceptron whose hidden units are rescaled by ``scale``: the same function (Dinh et al. 2017, eq. 5)."""
-    g = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn(p.shape, generator=g, dtype=torch.float64))
-        s = torch.as_tensor(scale, dtype=torch.float64).expand(8)
-        model[0].weight.mul_(s[:, None])
-        model[0].bias.mul_(s)
-        model[2].weight.div_(s)
-    x = torch.randn(60, 5, generator=g, dtype=torch.float64)
-    with torch.no_grad():
-        y = model(x).argmax(1)
-    return Subject(model, "cross_entropy", (x, y), prior="he")
 
 
 def test_rescaling_moves_noise_tolerance_and_not_the_loss() -> None:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from rescaled import relu_network
 from torch import Tensor, nn
 
 import pindown
@@ -141,25 +142,9 @@ def test_a_curve_that_falls_is_said_to() -> None:
     assert "not monotone" in " ".join(found.notes)
 
 
-def relu_network(scale: Tensor, seed: int = 0) -> Subject:
-    """A trained-like perceptron whose hidden units are rescaled: the same function (Dinh et al. 2017, eq. 5)."""
-    g = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3)).double()
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn(p.shape, generator=g, dtype=torch.float64))
-        model[0].weight.mul_(scale[:, None])
-        model[0].bias.mul_(scale)
-        model[2].weight.div_(scale)
-    x = torch.randn(150, 5, generator=g, dtype=torch.float64)
-    with torch.no_grad():
-        y = model(x).argmax(1)
-    return Subject(model, "cross_entropy", (x, y), prior="he")
-
-
 def test_rescaling_moves_magnitude_and_not_saliency() -> None:
     scale = torch.logspace(-1.5, 1.5, 12, dtype=torch.float64)
-    plain, moved = relu_network(torch.ones(12, dtype=torch.float64)), relu_network(scale)
+    plain, moved = (relu_network(s, hidden=12, examples=150) for s in (1.0, scale))
     magnitude = [pindown.pruning(s, epsilon=0.2, draws=0, seed=4) for s in (plain, moved)]
     saliency = [pindown.pruning(s, epsilon=0.2, order="saliency", draws=0, seed=4) for s in (plain, moved)]
     assert magnitude[0].baseline.value == pytest.approx(magnitude[1].baseline.value, rel=1e-9)

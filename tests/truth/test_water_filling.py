@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rescaled import relu_network
 from torch import Tensor, nn
 
 import pindown
@@ -177,24 +178,9 @@ def test_signs_shared_between_examples_would_be_seen(monkeypatch: pytest.MonkeyP
 
 def test_layer_rescaling_keeps_the_bits_and_unit_rescaling_moves_them() -> None:
     """One factor for a ReLU layer leaves ½ h s² as it is; a factor for each unit changes the root mean squares."""
-
-    def subject(scale: Tensor) -> Subject:
-        g = torch.Generator().manual_seed(0)
-        model = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 3)).double()
-        with torch.no_grad():
-            for p in model.parameters():
-                p.copy_(torch.randn(p.shape, generator=g, dtype=torch.float64))
-            model[0].weight.mul_(scale[:, None])
-            model[0].bias.mul_(scale)
-            model[2].weight.div_(scale)
-        x = torch.randn(60, 5, generator=g, dtype=torch.float64)
-        with torch.no_grad():
-            return Subject(model, "cross_entropy", (x, model(x).argmax(1)), prior="he")
-
-    one = torch.ones(12, dtype=torch.float64)
     plain, layer, units = (
-        pindown.water_filling(subject(s), epsilon=0.05, probes=None, accuracy=0.2).bits
-        for s in (one, 7.0 * one, torch.logspace(-1.5, 1.5, 12, dtype=torch.float64))
+        pindown.water_filling(relu_network(s, hidden=12), epsilon=0.05, probes=None, accuracy=0.2).bits
+        for s in (1.0, 7.0, torch.logspace(-1.5, 1.5, 12, dtype=torch.float64))
     )
     assert layer.value == pytest.approx(plain.value, rel=1e-6)
     assert abs(units.value - plain.value) > 0.1 * plain.value

@@ -20,10 +20,10 @@ from typer.testing import CliRunner, Result
 from pindown.cli import _target
 from pindown.cli._output import check_folder, json_text
 from pindown.cli._target import load_subject, split_target
-from pindown.cli._weights import read_state, with_weights
 from pindown.cli.app import app, command_names
 from pindown.errors import CheckpointError, EstimationError, InputError, OutputError, PindownError
 from pindown.network.plan import Plan, SubjectPlan
+from pindown.network.weights_file import read_state, with_weights
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 

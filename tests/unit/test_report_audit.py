@@ -139,17 +139,10 @@ def test_the_margin_surrogate_has_its_own_named_row():
 def test_charts_are_valid_plotly_once_their_colours_are_resolved():
     import plotly.graph_objects as go
 
-    def resolved(x: Any, key: str = "") -> Any:
-        if isinstance(x, dict):
-            return {k: resolved(v, k) for k, v in x.items()}
-        if isinstance(x, (list, tuple)):
-            return [resolved(v, key) for v in x]
-        return "#123456" if key.endswith("color") and isinstance(x, str) and x.startswith("@") else x
-
     figures = blocks(audit_sections(fixture.digits_record()) + audit_sections(fixture.hard_record()), Figure)
     assert len(figures) > 12
     for figure in figures:
-        go.Figure(resolved(dict(figure.spec)))
+        go.Figure(fixture.resolved(dict(figure.spec)))
         names = [t["type"] for t in figure.spec["data"]]
         assert set(names) == {"scatter"}
 

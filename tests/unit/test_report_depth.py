@@ -80,18 +80,11 @@ def test_every_chart_has_its_figures_in_a_table_and_its_words():
 def test_charts_are_valid_plotly_once_their_colours_are_resolved():
     import plotly.graph_objects as go
 
-    def resolved(x: Any, key: str = "") -> Any:
-        if isinstance(x, dict):
-            return {k: resolved(v, k) for k, v in x.items()}
-        if isinstance(x, (list, tuple)):
-            return [resolved(v, key) for v in x]
-        return "#123456" if key.endswith("color") and isinstance(x, str) and x.startswith("@") else x
-
     figures = blocks(of(audit_sections(deep.deep_record())), Figure)
     kinds = {t["type"] for f in figures for t in f.spec["data"]}
     assert kinds == {"scatter", "heatmap", "bar"}
     for f in figures:
-        go.Figure(resolved(dict(f.spec)))
+        go.Figure(fixture.resolved(dict(f.spec)))
 
 
 def test_the_heat_map_shows_the_measured_rise_and_nothing_else():

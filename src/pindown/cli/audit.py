@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._console import show
+from pindown.cli._options import (
+    Checkpoint,
+    DryRun,
+    Json,
+    Quiet,
+    Resume,
+    Seed,
+    Unfinished,
+    WeightsFile,
+    give_plan,
+    subject_of_function,
+)
 from pindown.cli._output import write_json
-from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
+from pindown.cli._places import STDOUT, give_json
 from pindown.errors import InputError
-
-if TYPE_CHECKING:
-    from pindown.network.plan import Plan
-    from pindown.network.subject import Subject
 
 __all__ = ["audit"]
 
-_REPORT, _RECORD, _CHECKPOINT = "report.html", "audit.json", "checkpoint"
+_REPORT, _RECORD = "report.html", "audit.json"
 
 
 def audit(
@@ -32,16 +40,10 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Trained weights for TARGET's model: a .safetensors, .pt or .pth file.", show_default=False),
-    ] = None,
+    weights: WeightsFile = None,
     out: Annotated[Path, typer.Option(help=f"Folder for {_REPORT} and {_RECORD}.")] = Path("pindown-audit"),
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    json: Json = None,
+    seed: Seed = 0,
     full: Annotated[bool, typer.Option("--full", help="More runs, smaller intervals, longer.")] = False,
     repeats: Annotated[
         int | None, typer.Option(min=2, help="Independent runs of each measurement.", show_default="4, full 12")
@@ -64,30 +66,28 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    dry_run: DryRun = False,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure how much training has pinned a network down, and write a report."""
     if weights is not None and target is None:
         raise InputError("--weights without TARGET", "a function that makes the model they belong to")
     if checkpoints is not None and target is None:
         raise InputError("--checkpoints without TARGET", "a function that makes the model they belong to")
-    kept = checkpoint or out / _CHECKPOINT
+    unfinished = Unfinished(out, checkpoint)
     if not dry_run:
-        check_places(out, json, kept, resume=resume, own=checkpoint is None)
+        unfinished.check(json, resume=resume)
 
     from pindown.network.audit import audit as audit_subject
     from pindown.network.audit import audit_digits, plan_audit
 
-    subject = None if target is None else _subject(target, weights)
+    subject = None if target is None else subject_of_function(target, weights)
     if dry_run or (subject is not None and not quiet):
         plan = plan_audit(subject, full=full, repeats=repeats, jobs=jobs)
         if dry_run:
-            _give_plan(plan, json)
+            give_plan(plan, json)
             return
         for part in plan.subjects:
             if part.advice:
@@ -95,33 +95,17 @@ def audit(
 
     options: dict[str, Any] = {"seed": seed, "full": full, "repeats": repeats, "budget": budget, "jobs": jobs}
     options |= {"in_depth": in_depth, "epsilon": epsilon, "checkpoints": checkpoints}
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            options |= {"checkpoint": kept, "progress": progress}
-            result = audit_digits(**options) if subject is None else audit_subject(subject, **options)
-    except KeyboardInterrupt:
-        raise Interrupted(what_is_kept(kept)) from None
-
+    options |= {"checkpoint": unfinished.folder}
+    measure = audit_digits if subject is None else partial(audit_subject, subject)
+    result = unfinished.run(lambda progress: measure(**options, progress=progress), quiet=quiet)
     record = result.to_dict()
     _write(record, out, json)
-    if checkpoint is None and kept.is_dir():
-        shutil.rmtree(kept)
+    unfinished.done()
     if not quiet:
         from pindown.report.terminal import audit_summary
 
         show(audit_summary(record), error=json == STDOUT)
         show(f"Report: {out / _REPORT}", error=json == STDOUT)
-
-
-def _subject(target: str, weights: Path | None) -> Subject:
-    from pindown.cli._target import load_subject
-
-    subject = load_subject(target)
-    if weights is None:
-        return subject
-    from pindown.cli._weights import with_weights
-
-    return subject.with_model(with_weights(subject.module, weights))
 
 
 def _write(record: dict[str, Any], out: Path, json: str | None) -> None:
@@ -131,10 +115,3 @@ def _write(record: dict[str, Any], out: Path, json: str | None) -> None:
     write_audit_report(record, out / _REPORT)
     if json is not None:
         give_json(record, json)
-
-
-def _give_plan(plan: Plan, json: str | None) -> None:
-    if json is None:
-        show(str(plan))
-    else:
-        give_json(plan.to_dict(), json)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pindown.cli._console import Interrupted, progress_bar, show
-from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
+from pindown.cli._console import show
+from pindown.cli._options import (
+    Checkpoint,
+    DryRun,
+    Json,
+    Quiet,
+    Resume,
+    Seed,
+    Unfinished,
+    WeightsFile,
+    give_plan,
+    subject_of_function,
+)
+from pindown.cli._places import STDOUT, give_json
 from pindown.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bitplanes"]
 
-_CHECKPOINT, _REPORT = "checkpoint", "report.html"
+_REPORT = "report.html"
 
 
 def bitplanes(
@@ -43,10 +54,7 @@ def bitplanes(
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Sequences a batch, for a language model.")] = 8,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Trained weights for TARGET's model: a .safetensors, .pt or .pth file.", show_default=False),
-    ] = None,
+    weights: WeightsFile = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Use the held-out data in place of training.")] = False,
     include: Annotated[
         list[str] | None, typer.Option(help="Glob of tensors to measure; can be given again.", show_default="all")
@@ -59,22 +67,17 @@ def bitplanes(
     out: Annotated[Path, typer.Option(help="Folder for the record, the table and the exports.")] = Path(
         "pindown-bitplanes"
     ),
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    json: Json = None,
+    seed: Seed = 0,
+    dry_run: DryRun = False,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure how many low-order bits of the weights carry nothing, and what is safe to quantise to what."""
-    kept = checkpoint or out / _CHECKPOINT
+    unfinished = Unfinished(out, checkpoint)
     if not dry_run:
-        check_places(out, json, kept, resume=resume, own=checkpoint is None)
+        unfinished.check(json, resume=resume)
     subject = _subject(target, data, batch, weights)
 
     from pindown.network.bitplanes import bitplanes as measure
@@ -84,18 +87,11 @@ def bitplanes(
         "format": format, "include": include or None, "exclude": exclude or None, "held_out": held_out,
     }  # fmt: skip
     if dry_run:
-        plan = plan_bitplanes(subject, **options)
-        if json is None:
-            show(str(plan))
-        else:
-            give_json(plan.to_dict(), json)
+        give_plan(plan_bitplanes(subject, **options), json)
         return
     options |= {"epsilon": epsilon, "relative": relative, "seed": seed, "draws": draws, "confidence": confidence}
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            result = measure(subject, **options, checkpoint=kept, progress=progress)
-    except KeyboardInterrupt:
-        raise Interrupted(what_is_kept(kept)) from None
+    options |= {"checkpoint": unfinished.folder}
+    result = unfinished.run(lambda progress: measure(subject, **options, progress=progress), quiet=quiet)
 
     from pindown.network.export import write_exports
     from pindown.report.bitplanes import write_bitplanes_report
@@ -105,8 +101,7 @@ def bitplanes(
     files = [*files, out / _REPORT]
     if json is not None:
         give_json(result.to_dict(), json)
-    if checkpoint is None and kept.is_dir():
-        shutil.rmtree(kept)
+    unfinished.done()
     if not quiet:
         show(result.summary(), error=json == STDOUT)
         show(f"Written: {', '.join(map(str, files))}", error=json == STDOUT)
@@ -123,11 +118,4 @@ def _subject(target: str, data: Path | None, batch: int, weights: Path | None) -
         return pretrained(target, data, batch_size=batch)
     if data is not None:
         raise InputError("--data for a function, whose subject holds its own", "a folder", "leave out --data")
-    from pindown.cli._target import load_subject
-
-    subject = load_subject(target)
-    if weights is None:
-        return subject
-    from pindown.cli._weights import with_weights
-
-    return subject.with_model(with_weights(subject.module, weights))
+    return subject_of_function(target, weights)

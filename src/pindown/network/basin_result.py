@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
+from pindown.network.record import Part, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Basin", "BasinPoint"]
 
-SCHEMA = "pindown/basin/1"
-
 
 @dataclass(frozen=True)
-class BasinPoint:
+class BasinPoint(Part):
     """The basin at one cutoff.
 
     Attributes:
@@ -50,27 +47,9 @@ class BasinPoint:
         assert found is not None
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """The point as plain JSON values."""
-        return {
-            name: value.to_dict() if isinstance(value, Estimate) else _out(value)
-            for name, value in self.__dict__.items()
-        }
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> BasinPoint:
-        """Read back what :meth:`to_dict` wrote."""
-        parts = {name: r[name] for name in cls.__dataclass_fields__}
-        for name, value in parts.items():
-            if name in ("bits", "radial"):
-                parts[name] = None if value is None else Estimate.from_dict(value)
-            else:
-                parts[name] = None if value is None else float(value)
-        return cls(**parts)
-
 
 @dataclass(frozen=True)
-class Basin:
+class Basin(Record, schema="pindown/basin/1"):
     """How much of the prior lies around trained weights below a loss.
 
     Attributes:
@@ -148,34 +127,6 @@ class Basin:
             )
         return "\n".join([*lines, *(f"  Remark: {r}" for r in self.remarks)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """The basin as plain JSON values under the schema ``pindown/basin/1``."""
-        out: dict[str, Any] = {"schema": SCHEMA}
-        out |= {name: _out(value) for name, value in self.__dict__.items()}
-        return out | {"curve": [p.to_dict() for p in self.curve], "remarks": list(self.remarks)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Basin:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        if record.get("schema") != SCHEMA:
-            raise CheckpointError(f"a record of schema {record.get('schema')!r}", SCHEMA)
-        try:
-            parts: dict[str, Any] = {name: record[name] for name in cls.__dataclass_fields__}
-            parts["curve"] = tuple(BasinPoint.from_dict(p) for p in parts["curve"])
-            parts["remarks"] = tuple(str(r) for r in parts["remarks"])
-            for name in _NUMBERS:
-                parts[name] = float(parts[name])
-            return cls(**parts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"a basin record that cannot be read ({what})", SCHEMA) from error
-
     def to_dataframe(self) -> pd.DataFrame:
         """One row a cutoff."""
         import pandas as pd
@@ -201,10 +152,3 @@ class Basin:
     def _repr_html_(self) -> str:
         remarks = "".join(f"<li>{html.escape(r)}</li>" for r in self.remarks)
         return f"{self.to_dataframe().round(3).to_html(index=False)}<ul>{remarks}</ul>"
-
-
-_NUMBERS = ("loss_at_weights", "cutoff", "tether", "stages", "acceptance", "swaps", "distance", "seconds")
-
-
-def _out(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,6 +16,7 @@ import torch
 from pindown.engine.checkpoint import fingerprint
 from pindown.errors import InputError
 from pindown.estimate import Estimate
+from pindown.network.examples import loss_unit
 from pindown.network.number_formats import Codes, NumberFormat, number_format
 from pindown.network.plane_levels import Bracket, Level, TensorPlanes
 from pindown.network.plane_plan import PlanePlan, plan_bitplanes
@@ -24,6 +25,7 @@ from pindown.network.plane_search import GLANCE, Ledger, Randomiser, Rule, brack
 from pindown.network.precision import ROUNDS, allocate, expected_rises
 from pindown.network.progress import Progress, rising
 from pindown.network.replaced import ReplacedLoss, WeightTensor, weight_tensors
+from pindown.network.rise import allowed_rise, check_rise
 from pindown.network.rounding import choose_formats, format_rises
 from pindown.network.subject import Subject
 from pindown.rng import child_seed
@@ -116,10 +118,8 @@ def bitplanes(
     loss = ReplacedLoss(subject, held_out=held_out)
     tensors, codes = _encoded(everything, form)
     baseline = loss.plain()
-    if not math.isfinite(baseline):
-        raise InputError(f"a loss of {baseline} at the weights as given", "a finite loss", "check the weights")
-    unit = "nats" if subject.head.name == "cross-entropy" else "1"
-    limit = epsilon * abs(baseline) if relative else float(epsilon)
+    unit = loss_unit(subject)
+    limit = allowed_rise(baseline, epsilon, relative=relative)
     first = next(iter(tensors))
     noise = _resolution(loss, first, _value(tensors, first), baseline)
     rule = Rule(limit, confidence, draws, baseline, noise, unit)
@@ -267,8 +267,7 @@ class _Run:
 def _checked(subject: Subject, epsilon: float, format: str, confidence: float, draws: int) -> NumberFormat:
     if not isinstance(subject, Subject):
         raise InputError(f"{type(subject).__name__} to measure", "a pindown.Subject")
-    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0.0 < epsilon < math.inf:
-        raise InputError(f"epsilon {epsilon!r}", "a finite number above zero")
+    check_rise(epsilon)
     if not 0.5 <= confidence < 1.0:
         raise InputError(f"confidence {confidence!r}", "a number from 0.5 to below 1, such as 0.95")
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 8:

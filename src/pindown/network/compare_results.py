@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "ComparedMeasure", "ComparedNetwork", "Difference", "NetworkComparison"]
-
-SCHEMA = "pindown/network-comparison/1"
+__all__ = ["ComparedMeasure", "ComparedNetwork", "Difference", "NetworkComparison"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class ComparedMeasure:
 
 
 @dataclass(frozen=True)
-class NetworkComparison:
+class NetworkComparison(Record, schema="pindown/network-comparison/1"):
     """Two or more trained networks side by side.
 
     Attributes:
@@ -111,19 +108,6 @@ class NetworkComparison:
                 lines.append(f"  {d.network} minus {d.against}: {d.difference}{over}: {d.outcome}")
         lines += ["", *(f"Left out: {s}" for s in self.skipped), *(f"Note: {n}" for n in self.notes)]
         return "\n".join(lines).rstrip()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain JSON values under the schema ``pindown/network-comparison/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> NetworkComparison:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each measure and network; differences beside those that are compared."""

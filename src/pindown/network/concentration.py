@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 from pindown.network.subject import Solution, Subject, solution_of
 from pindown.rng import torch_generator
 from pindown.spaces.weight_priors import matching_names
@@ -23,9 +23,7 @@ from pindown.stats import mean_and_stderr
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Concentration", "TensorConcentration", "concentration", "gini", "participation"]
-
-SCHEMA = "pindown/concentration/1"
+__all__ = ["Concentration", "TensorConcentration", "concentration", "gini", "participation"]
 
 
 def gini(x: Tensor) -> float:
@@ -87,7 +85,7 @@ class TensorConcentration:
 
 
 @dataclass(frozen=True)
-class Concentration:
+class Concentration(Record, schema="pindown/concentration/1"):
     """How unevenly the squared weights of a network are spread.
 
     Attributes:
@@ -116,19 +114,6 @@ class Concentration:
             for row in (self.whole, *self.tensors)
         ]
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON values under the schema ``pindown/concentration/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Concentration:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each tensor, the whole first."""
@@ -218,8 +203,8 @@ def concentration(
         dof = float(draws - 1)
         return TensorConcentration(
             name, len(own), exact(spread, "1"), exact(count, "weights"), exact(count / len(own), "1"),
-            Estimate(gini_mean, gini_error, "1", reference=at_prior, dof=dof),
-            Estimate(share_mean, share_error, "1", reference=at_prior, dof=dof),
+            Estimate(gini_mean, gini_error, "1", reference=at_prior, dof=dof, support=(0.0, 1.0)),
+            Estimate(share_mean, share_error, "1", reference=at_prior, dof=dof, support=(0.0, 1.0)),
         )  # fmt: skip
 
     return Concentration(

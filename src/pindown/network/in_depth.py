@@ -21,6 +21,7 @@ from pindown.network.over_training import LearningCurve, learning_coefficient_ov
 from pindown.network.progress import Progress, window
 from pindown.network.pruning import pruning
 from pindown.network.pruning_results import Pruning
+from pindown.network.record import Record
 from pindown.network.spectrum import spectrum
 from pindown.network.spectrum_result import Spectrum
 from pindown.network.subject import Subject
@@ -30,12 +31,11 @@ from pindown.rng import child_seed
 
 __all__ = ["QUESTIONS", "InDepth", "in_depth", "read_questions"]
 
-SCHEMA = "pindown/in-depth/1"
 EPSILON = 0.01
 
 
 @dataclass(frozen=True)
-class InDepth:
+class InDepth(Record, schema="pindown/in-depth/1"):
     """What was found about one trained network; None for what was not asked or could not be measured.
 
     Attributes:
@@ -67,44 +67,6 @@ class InDepth:
         answered = [getattr(self, name) for name in _RESULTS]
         lines = [f"In depth: {self.solution}", *(a.summary() for a in answered if a is not None)]
         return "\n".join([*lines, *(f"{name} not measured: {why}" for name, why in self.unmeasured.items())])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answers as plain JSON values under the schema ``pindown/in-depth/1``."""
-        out: dict[str, Any] = {
-            "schema": SCHEMA,
-            "solution": self.solution,
-            "epsilon": self.epsilon,
-            "unmeasured": dict(self.unmeasured),
-            "seconds": self.seconds,
-        }
-        for name in _RESULTS:
-            answer = getattr(self, name)
-            out[name] = None if answer is None else answer.to_dict()
-        return out
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> InDepth:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or lacks a field.
-        """
-        if record.get("schema") != SCHEMA:
-            raise CheckpointError(f"a record of schema {record.get('schema')!r}", SCHEMA)
-        try:
-            answers = {n: None if record[n] is None else r.from_dict(record[n]) for n, r in _RESULTS.items()}
-            return cls(
-                solution=str(record["solution"]),
-                epsilon=float(record["epsilon"]),
-                unmeasured=dict(record["unmeasured"]),
-                seconds=float(record["seconds"]),
-                **answers,
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"an in-depth record that cannot be read ({what})", SCHEMA) from error
 
 
 _RESULTS: dict[str, Any] = {

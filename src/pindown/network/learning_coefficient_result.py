@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
 from pindown.network.convergence import TemperaturePoint
+from pindown.network.record import read_fields, reading, to_record
 from pindown.network.temperature_curve import CurveFit
 
 if TYPE_CHECKING:
@@ -130,18 +130,11 @@ class LearningCoefficient(Estimate):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values under the schema ``pindown/learning-coefficient/1``."""
-        own = {k: getattr(self, k) for k in self.__dataclass_fields__ if k not in Estimate.__dataclass_fields__}
         return {
             "schema": SCHEMA,
             "estimate": self.estimate.to_dict(),
-            **own,
+            **{name: to_record(getattr(self, name)) for name in self._own()},
             "localisation": self.localisation if math.isfinite(self.localisation) else None,
-            "points": [p.to_dict() for p in self.points],
-            "fit": None if self.fit is None else self.fit.to_dict(),
-            "self_check": None if self.self_check is None else self.self_check.to_dict(),
-            "groups": {k: g.to_dict() for k, g in self.groups.items()},
-            "choices": dict(self.choices),
-            "notes": list(self.notes),
         }
 
     @classmethod
@@ -151,25 +144,15 @@ class LearningCoefficient(Estimate):
         Raises:
             CheckpointError: where the record is of another schema or damaged.
         """
-        schema = record.get("schema") if isinstance(record, Mapping) else None
-        if schema != SCHEMA:
-            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what to_dict() gave")
-        try:
+        with reading(record, SCHEMA, cls.__name__):
             e = Estimate.from_dict(record["estimate"])
-            own = [k for k in cls.__dataclass_fields__ if k not in Estimate.__dataclass_fields__]
-            parts: dict[str, Any] = {k: record[k] for k in own}
-            parts["localisation"] = math.nan if record["localisation"] is None else float(record["localisation"])
-            parts["points"] = tuple(TemperaturePoint.from_dict(p) for p in record["points"])
-            parts["fit"] = None if record["fit"] is None else CurveFit.from_dict(record["fit"])
-            parts["self_check"] = None if record["self_check"] is None else SelfCheck.from_dict(record["self_check"])
-            parts["groups"] = {k: cls.from_dict(g) for k, g in record["groups"].items()}
-            parts["notes"] = tuple(record["notes"])
-            return cls(e.value, e.stderr, e.unit, e.kind, e.status, e.reference, e.dof, **parts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"a learning coefficient that cannot be read ({what})", SCHEMA) from error
+            gamma = math.nan if record["localisation"] is None else record["localisation"]
+            own = read_fields(cls, {**record, "localisation": gamma}, cls._own())
+            return cls(e.value, e.stderr, e.unit, e.kind, e.status, e.reference, e.dof, **own)
+
+    @classmethod
+    def _own(cls) -> list[str]:
+        return [name for name in cls.__dataclass_fields__ if name not in Estimate.__dataclass_fields__]
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each inverse temperature, of the whole network and of each group."""

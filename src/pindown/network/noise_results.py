@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "NoisePoint", "NoiseTolerance", "TensorTolerance"]
-
-SCHEMA = "pindown/noise-tolerance/1"
+__all__ = ["NoisePoint", "NoiseTolerance", "TensorTolerance"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class TensorTolerance:
 
 
 @dataclass(frozen=True)
-class NoiseTolerance:
+class NoiseTolerance(Record, schema="pindown/noise-tolerance/1"):
     """How much Gaussian noise the weights of a network tolerate.
 
     Attributes:
@@ -115,19 +112,6 @@ class NoiseTolerance:
         if self.falls:
             lines.append(f"  not monotone: below ε again at σ = {', '.join(f'{s:.3g}' for s in self.falls)}")
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON values under the schema ``pindown/noise-tolerance/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> NoiseTolerance:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each kind of noise."""

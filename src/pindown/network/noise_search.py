@@ -98,9 +98,7 @@ def crossing(rises: Rises, epsilon: float, *, accuracy: float, most: int) -> Cro
     first = min(FIRST, most)
     low, high = _bracket(rises, epsilon, first)
     if low is None or high is None:
-        end = 2.0 ** (LOWEST if low is None else TOP)
-        side = "below" if low is None else "above"
-        return Crossing(end, math.nan, side, Status.OUT_OF_RANGE, first, (), ())
+        return _outside(low, first)
     sigma = _solve(rises, epsilon, low, high, first, 0.05 * accuracy)
     error, influence = _error(rises, epsilon, sigma, first)
     count = first
@@ -110,9 +108,7 @@ def crossing(rises: Rises, epsilon: float, *, accuracy: float, most: int) -> Cro
         count = min(count, most)
         low, high = _around(rises, epsilon, sigma, count)
         if low is None or high is None:
-            end = 2.0 ** (LOWEST if low is None else TOP)
-            side = "below" if low is None else "above"
-            return Crossing(end, math.nan, side, Status.OUT_OF_RANGE, count, (), ())
+            return _outside(low, count)
         sigma = _solve(rises, epsilon, low, high, count, 0.05 * accuracy)
         error, influence = _error(rises, epsilon, sigma, count)
     falls = tuple(s for s in sorted(rises.seen) if s > 1.05 * sigma and rises.mean(s, first) < epsilon)
@@ -120,6 +116,12 @@ def crossing(rises: Rises, epsilon: float, *, accuracy: float, most: int) -> Cro
     if not math.isfinite(error) or _effective(rises.at(sigma, count)) < min(_FEWEST, 0.5 * count):
         status = Status.NOT_CONVERGED
     return Crossing(sigma, error, "", status, count, tuple(float(v) for v in influence), falls)
+
+
+def _outside(low: float | None, count: int) -> Crossing:
+    """What is said where there is no crossing in the range: below it where not even its lower end is below ε."""
+    end, side = (2.0**LOWEST, "below") if low is None else (2.0**TOP, "above")
+    return Crossing(end, math.nan, side, Status.OUT_OF_RANGE, count, (), ())
 
 
 def _bracket(rises: Rises, epsilon: float, count: int) -> tuple[float | None, float | None]:

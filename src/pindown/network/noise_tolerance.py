@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -14,12 +12,13 @@ from torch import Tensor
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status, bits
 from pindown.network.cost import Cost, evaluation_cost
-from pindown.network.examples import Examples, crossed_mean, loss_unit, paired_mean
+from pindown.network.examples import Examples, crossed_mean, paired_mean
 from pindown.network.kept import Kept
 from pindown.network.noise_results import NoisePoint, NoiseTolerance, TensorTolerance
 from pindown.network.noise_search import FIRST, Crossing, Rises, crossing
-from pindown.network.progress import Progress, rising
-from pindown.network.subject import Solution, Subject, solution_of
+from pindown.network.progress import Progress
+from pindown.network.rise import RiseQuestion
+from pindown.network.subject import Solution, Subject
 from pindown.rng import torch_generator
 from pindown.spaces.weight_priors import matching_names
 
@@ -100,19 +99,12 @@ def noise_tolerance(
         >>> low < 0.05 < high  # √(0.01/4)
         True
     """
-    began = time.perf_counter()
-    _check(epsilon, accuracy, draws)
-    tell = rising(progress) if progress is not None else lambda share, text: None
-    point = solution_of(subject, solution).point.to(subject.device)
+    _check(accuracy, draws)
+    question = RiseQuestion(subject, solution, epsilon, relative, progress)
+    point, tell = question.point, question.tell
     names = matching_names(subject.space().names, include, exclude)
-    base = float(subject.losses(point.unsqueeze(0)))
-    if not math.isfinite(base):
-        raise InputError(f"a loss of {base} at the weights as given", "a finite loss", "check the weights")
-    limit = epsilon * abs(base) if relative else float(epsilon)
-    if limit <= 0.0:
-        raise InputError(f"epsilon {epsilon} of a loss of {base}", "a rise above zero", "give it as an absolute rise")
     kept = Kept(checkpoint, "noise-tolerance", subject, point, {"seed": seed, "tensors": names})
-    run = _Run(subject, point, names, base, limit, accuracy, draws, seed, kept)
+    run = _Run(subject, question, names, accuracy, draws, seed, kept)
     try:
         tell(0.0, "all tensors")
         joint, curve, held_out, influence, falls = run.joint()
@@ -126,13 +118,9 @@ def noise_tolerance(
         kept.close()
     tell(1.0, "done")
     return NoiseTolerance(
-        subject=subject.name, architecture=subject.architecture, loss=subject.head.name, unit=run.unit,
-        examples=subject.train_size, held_out_examples=subject.held_out_size,
-        baseline=Estimate(base, 0.0, run.unit, "exact", reference="weights as given"), epsilon=limit,
-        relative=float(epsilon) if relative else None, joint=joint, absolute=absolute, tensors=tuple(rows), curve=curve,
-        held_out_rise=held_out, influence=influence, falls=falls, seed=seed, accuracy=accuracy,
-        evaluations=run.evaluations, seconds=time.perf_counter() - began, version=version("pindown"),
-        notes=tuple(run.notes(joint, rows)),
+        held_out_examples=subject.held_out_size, baseline=question.baseline, joint=joint, absolute=absolute,
+        tensors=tuple(rows), curve=curve, held_out_rise=held_out, influence=influence, falls=falls, seed=seed,
+        accuracy=accuracy, evaluations=run.evaluations, notes=tuple(run.notes(joint, rows)), **question.described(),
     )  # fmt: skip
 
 
@@ -155,16 +143,16 @@ def plan_noise_tolerance(
 
 class _Run:
     def __init__(
-        self, subject: Subject, point: Tensor, names: Sequence[str], base: float, epsilon: float, accuracy: float,
-        draws: int, seed: int, kept: Kept,
+        self, subject: Subject, question: RiseQuestion, names: Sequence[str], accuracy: float, draws: int, seed: int,
+        kept: Kept,
     ) -> None:  # fmt: skip
-        self.subject, self.point, self.names, self.base, self.epsilon = subject, point, names, base, epsilon
+        self.subject, self.names, self.point, self.base = subject, names, question.point, question.base
         self.accuracy, self.draws, self.seed, self.kept = accuracy, draws, seed, kept
-        self.space, self.unit = subject.space(), loss_unit(subject)
+        self.space, self.unit, self.epsilon = subject.space(), question.unit, question.epsilon
         self.examples = Examples(subject)
         self.evaluations = 1
-        self.rms = {n: float(point[self.space.slices[n]].double().square().mean().sqrt()) for n in names}
-        chosen = torch.cat([point[self.space.slices[n]] for n in names])
+        self.rms = {n: float(self.point[self.space.slices[n]].double().square().mean().sqrt()) for n in names}
+        chosen = torch.cat([self.point[self.space.slices[n]] for n in names])
         self.size, self.whole_rms = len(chosen), float(chosen.double().square().mean().sqrt())
         self.reference = f"Gaussian noise on the weights, {subject.train_size:,} training examples as given"
 
@@ -296,9 +284,7 @@ class _Run:
         return TensorTolerance(name, size, rms, nothing("rms"), None, nothing("bits"), 0)
 
 
-def _check(epsilon: float, accuracy: float, draws: int) -> None:
-    if not 0.0 < epsilon < math.inf:
-        raise InputError(f"epsilon {epsilon}", "a finite rise above zero")
+def _check(accuracy: float, draws: int) -> None:
     if not 0.0 < accuracy < 1.0:
         raise InputError(f"accuracy {accuracy}", "a standard error of ln σ between 0 and 1, such as 0.05")
     if isinstance(draws, bool) or draws < 4:

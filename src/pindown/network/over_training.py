@@ -8,29 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from pindown.errors import CheckpointError, InputError
+from pindown.errors import InputError
 from pindown.estimate import Estimate
 from pindown.network.learning_coefficient import learning_coefficient
 from pindown.network.learning_coefficient_result import LearningCoefficient
 from pindown.network.progress import Progress, part, rising
+from pindown.network.record import Record
 from pindown.network.subject import Subject
+from pindown.network.weights_file import ENDINGS, read_state
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LearningCurve", "checkpoint_files", "learning_coefficient_over_training"]
 
-SCHEMA = "pindown/learning-curve/1"
-_ENDINGS = (".safetensors", ".pt", ".pth")
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class LearningCurve:
+class LearningCurve(Record, schema="pindown/learning-curve/1"):
     """λ over training.
 
     Attributes:
@@ -58,36 +56,6 @@ class LearningCurve:
         for name, p in zip(self.names, self.points, strict=True):
             lines.append(f"  {name}: λ = {p}, loss {p.loss_at_weights:.4g}")
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The curve as plain JSON values under the schema ``pindown/learning-curve/1``."""
-        return {
-            "schema": SCHEMA,
-            "subject": self.subject,
-            "names": list(self.names),
-            "steps": list(self.steps),
-            "points": [p.to_dict() for p in self.points],
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> LearningCurve:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        schema = record.get("schema") if isinstance(record, Mapping) else None
-        if schema != SCHEMA:
-            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what to_dict() gave")
-        try:
-            points = tuple(LearningCoefficient.from_dict(p) for p in record["points"])
-            names, steps = tuple(record["names"]), tuple(int(s) for s in record["steps"])
-            return cls(str(record["subject"]), names, steps, points, int(record["seed"]))
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise CheckpointError(f"a learning curve that cannot be read ({error})", SCHEMA) from error
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each checkpoint."""
@@ -183,15 +151,15 @@ def checkpoint_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}", "a folder of checkpoints", "check the path")
-    files = [f for f in folder.iterdir() if f.suffix in _ENDINGS]
+    files = [f for f in folder.iterdir() if f.suffix in ENDINGS]
     if not files:
-        raise InputError(f"no checkpoint in {folder}", f"files that end in {', '.join(_ENDINGS)}")
+        raise InputError(f"no checkpoint in {folder}", f"files that end in {', '.join(ENDINGS)}")
     return sorted(files, key=lambda f: ([int(n) for n in re.findall(r"\d+", f.stem)], f.name))
 
 
 def _named(given: Any) -> dict[str, State | nn.Module | Tensor]:
     if isinstance(given, str | Path):
-        return {f.stem: _read(f) for f in checkpoint_files(given)}
+        return {f.stem: read_state(f) for f in checkpoint_files(given)}
     if isinstance(given, Mapping):
         named = {str(k): v for k, v in cast("Mapping[Any, Any]", given).items()}
     else:
@@ -200,25 +168,6 @@ def _named(given: Any) -> dict[str, State | nn.Module | Tensor]:
     if wrong or not named:
         raise InputError(f"checkpoints of type {', '.join(wrong) or 'nothing'}", "state dicts, modules or points")
     return named
-
-
-def _read(path: Path) -> State:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each format has its own errors; all of them mean that the file cannot be read
-        raise CheckpointError(
-            f"{path} cannot be read ({type(error).__name__})", "a complete file of tensors", "write it again"
-        ) from error
-    if isinstance(state, Mapping):
-        inner = (state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping))
-        state = next(inner, cast("Mapping[Any, Any]", state))
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f"{path} holds no state dict", "tensors by the names of parameters")
-    return {str(k): v for k, v in state.items()}
 
 
 def _step(name: str, place: int) -> int:

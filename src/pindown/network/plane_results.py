@@ -8,21 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pindown.errors import CheckpointError, InputError
+from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
-from pindown.network.plane_levels import Bracket, Level, TensorPlanes, own_fields
+from pindown.network.plane_levels import Bracket, Level, TensorPlanes
 from pindown.network.plane_words import recommendation, summary
+from pindown.network.record import Part, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Allocation", "BitPlanes", "FormatChoice", "FormatRise"]
-
-SCHEMA = "pindown/bitplanes/1"
+__all__ = ["Allocation", "BitPlanes", "FormatChoice", "FormatRise"]
 
 
 @dataclass(frozen=True)
-class Allocation:
+class Allocation(Part, also=("status",)):
     """Bits kept in each tensor so that the rise of all together stays within ε.
 
     Attributes:
@@ -49,27 +48,9 @@ class Allocation:
         """``reached`` where the measured rise is within ε with confidence."""
         return Status.REACHED if self.verified.decision == "tolerated" else Status.NOT_CONVERGED
 
-    def to_dict(self) -> dict[str, Any]:
-        """The allocation as plain JSON values."""
-        return {
-            **vars(self),
-            "kept": dict(self.kept),
-            "predicted": self.predicted.to_dict(),
-            "verified": self.verified.to_dict(),
-            "rounded": None if self.rounded is None else self.rounded.to_dict(),
-            "status": self.status.value,
-        }
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> Allocation:
-        """Read back what :meth:`to_dict` wrote."""
-        rounded = None if r["rounded"] is None else Estimate.from_dict(r["rounded"])
-        ends = {"predicted": Estimate.from_dict(r["predicted"]), "verified": Level.from_dict(r["verified"])}
-        return cls(**own_fields(cls, r, kept=dict(r["kept"]), rounded=rounded, **ends))
-
 
 @dataclass(frozen=True)
-class FormatRise:
+class FormatRise(Part):
     """The loss with weights rounded to the nearest in a format that deployments use.
 
     Attributes:
@@ -84,20 +65,9 @@ class FormatRise:
     alone: Mapping[str, Estimate]
     bits_per_weight: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """The rise as plain JSON values."""
-        alone = {n: e.to_dict() for n, e in self.alone.items()}
-        return {**vars(self), "together": self.together.to_dict(), "alone": alone}
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> FormatRise:
-        """Read back what :meth:`to_dict` wrote."""
-        alone = {n: Estimate.from_dict(e) for n, e in r["alone"].items()}
-        return cls(**own_fields(cls, r, together=Estimate.from_dict(r["together"]), alone=alone))
-
 
 @dataclass(frozen=True)
-class FormatChoice:
+class FormatChoice(Part):
     """The cheapest format found for each tensor whose rises together stay within ε.
 
     Attributes:
@@ -116,20 +86,9 @@ class FormatChoice:
     bits_per_weight: float
     rounds: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """The choice as plain JSON values."""
-        ends = {k: getattr(self, k).to_dict() for k in ("predicted", "verified", "exported")}
-        return {**vars(self), "target": dict(self.target), **ends}
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> FormatChoice:
-        """Read back what :meth:`to_dict` wrote."""
-        ends = {k: Estimate.from_dict(r[k]) for k in ("predicted", "verified", "exported")}
-        return cls(**own_fields(cls, r, target=dict(r["target"]), **ends))
-
 
 @dataclass(frozen=True)
-class BitPlanes:
+class BitPlanes(Record, schema="pindown/bitplanes/1", also=("recommendation",)):
     """How many low-order bits of a network's weights carry nothing that the loss would miss.
 
     Attributes:
@@ -201,47 +160,6 @@ class BitPlanes:
     def summary(self) -> str:
         """The recommendation, the joint figures and one line a tensor as plain text."""
         return summary(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The bit planes as plain JSON values under the schema ``pindown/bitplanes/1``."""
-        parts = {n: getattr(self, n).to_dict() for n in ("baseline", "joint", "together", "allocation", "choice")}
-        return {
-            "schema": SCHEMA,
-            **vars(self),
-            **parts,
-            "tensors": [t.to_dict() for t in self.tensors],
-            "formats": [f.to_dict() for f in self.formats],
-            "notes": list(self.notes),
-            "recommendation": self.recommendation,
-        }
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> BitPlanes:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        schema = record.get("schema") if isinstance(record, Mapping) else None
-        if schema != SCHEMA:
-            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what BitPlanes.to_dict() gave")
-        try:
-            parts: dict[str, Any] = {
-                "baseline": Estimate.from_dict(record["baseline"]),
-                "joint": Bracket.from_dict(record["joint"]),
-                "together": Level.from_dict(record["together"]),
-                "allocation": Allocation.from_dict(record["allocation"]),
-                "choice": FormatChoice.from_dict(record["choice"]),
-                "tensors": tuple(TensorPlanes.from_dict(t) for t in record["tensors"]),
-                "formats": tuple(FormatRise.from_dict(f) for f in record["formats"]),
-                "notes": tuple(record["notes"]),
-            }
-            return cls(**own_fields(cls, record, **parts))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"a bit-plane record that cannot be read ({what})", SCHEMA) from error
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a tensor: how many planes may be random, what is kept jointly, and the format chosen."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -17,12 +15,13 @@ from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
 from pindown.network.cost import Cost, evaluation_cost
 from pindown.network.diagonal import curvature_diagonal
-from pindown.network.examples import Evaluation, Examples, loss_unit
+from pindown.network.examples import Evaluation, Examples
 from pindown.network.kept import Kept
-from pindown.network.progress import Progress, rising, window
+from pindown.network.progress import Progress, window
 from pindown.network.pruning_results import Pruning, PruningCurve, TensorShare
 from pindown.network.pruning_search import Measured, Path, Rows, planned_evaluations
-from pindown.network.subject import Solution, Subject, solution_of
+from pindown.network.rise import RiseQuestion
+from pindown.network.subject import Solution, Subject
 from pindown.rng import torch_generator
 from pindown.spaces.network import Weights
 from pindown.spaces.weight_priors import matching_names
@@ -102,33 +101,21 @@ def pruning(
         >>> found.kept.value, found.curve.pruned  # the two zeros can go, neither of the others can
         (0.5, 2)
     """
-    began = time.perf_counter()
-    _check(epsilon, order, scope, draws)
-    tell = rising(progress) if progress is not None else lambda share, text: None
-    point = solution_of(subject, solution).point.to(subject.device)
-    base = float(subject.losses(point.unsqueeze(0)))
-    if not math.isfinite(base):
-        raise InputError(f"a loss of {base} at the weights as given", "a finite loss", "check the weights")
-    limit = epsilon * abs(base) if relative else float(epsilon)
-    if limit <= 0.0:
-        raise InputError(f"epsilon {epsilon} of a loss of {base}", "a rise above zero", "give it as an absolute rise")
+    _check(order, scope, draws)
+    question = RiseQuestion(subject, solution, epsilon, relative, progress)
     names = prunable_tensors(subject.space(), include, exclude)
     settings = {"order": order, "scope": scope, "structured": structured, "seed": seed, "names": names}
-    kept = Kept(checkpoint, "pruning", subject, point, settings)
-    job = _Job(subject, point, names, order, scope, limit, seed, kept, tell)
+    kept = Kept(checkpoint, "pruning", subject, question.point, settings)
+    job = _Job(subject, question, names, order, scope, seed, kept)
     try:
         curve, control, parts = job.structured(draws) if structured else job.single_weights(draws)
     finally:
         kept.close()
-    tell(1.0, "done")
+    question.tell(1.0, "done")
     return Pruning(
-        subject=subject.name, architecture=subject.architecture, loss=subject.head.name, unit=job.unit,
-        examples=subject.train_size, held_out_examples=subject.held_out_size, structured=structured, scope=scope,
-        baseline=Estimate(base, 0.0, job.unit, "exact", reference="weights as given"), epsilon=limit,
-        relative=float(epsilon) if relative else None, curve=curve, control=control,
-        advantage=_advantage(curve, control), seed=seed, evaluations=job.evaluations,
-        seconds=time.perf_counter() - began, version=version("pindown"), notes=tuple(_notes(order, curve, control)),
-        **parts,
+        held_out_examples=subject.held_out_size, structured=structured, scope=scope, baseline=question.baseline,
+        curve=curve, control=control, advantage=_advantage(curve, control), seed=seed, evaluations=job.evaluations,
+        notes=tuple(_notes(order, curve, control)), **question.described(), **parts,
     )  # fmt: skip
 
 
@@ -168,12 +155,12 @@ def prunable_tensors(
 
 class _Job:
     def __init__(
-        self, subject: Subject, point: Tensor, names: Sequence[str], order: Order, scope: Scope, epsilon: float,
-        seed: int, kept: Kept, tell: Progress,
+        self, subject: Subject, question: RiseQuestion, names: Sequence[str], order: Order, scope: Scope, seed: int,
+        kept: Kept,
     ) -> None:  # fmt: skip
-        self.subject, self.point, self.names, self.order, self.scope = subject, point, names, order, scope
-        self.epsilon, self.seed, self.kept, self.tell = epsilon, seed, kept, tell
-        self.unit = loss_unit(subject)
+        self.subject, self.names, self.order, self.scope, self.seed = subject, names, order, scope, seed
+        self.point, self.epsilon, self.unit, self.tell = question.point, question.epsilon, question.unit, question.tell
+        self.kept = kept
         self.examples = Examples(subject)
         self.held_out = Examples(subject, held_out=True) if subject.held_out_size else None
 
@@ -301,7 +288,7 @@ def _advantage(curve: PruningCurve, control: PruningCurve | None) -> Estimate | 
     value = control.kept.value - curve.kept.value
     bound = any(c.kept.kind != "estimate" for c in (curve, control))
     error = math.nan if bound else float(np.std(np.subtract(control.replicates, curve.replicates), ddof=1))
-    return Estimate(value, error, "1", status=status, reference=reference)
+    return Estimate(value, error, "1", status=status, reference=reference, support=(-1.0, 1.0))
 
 
 def _notes(order: str, curve: PruningCurve, control: PruningCurve | None) -> list[str]:
@@ -320,9 +307,7 @@ def _notes(order: str, curve: PruningCurve, control: PruningCurve | None) -> lis
     return out
 
 
-def _check(epsilon: float, order: str, scope: str, draws: int) -> None:
-    if not 0.0 < epsilon < math.inf:
-        raise InputError(f"epsilon {epsilon}", "a finite rise above zero")
+def _check(order: str, scope: str, draws: int) -> None:
     if order not in ("magnitude", "saliency"):
         raise InputError(f"order {order!r}", '"magnitude" or "saliency"')
     if scope not in ("global", "tensor"):

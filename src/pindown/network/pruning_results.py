@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Fall", "Pruning", "PruningCurve", "PruningPoint", "TensorShare"]
-
-SCHEMA = "pindown/pruning/1"
+__all__ = ["Fall", "Pruning", "PruningCurve", "PruningPoint", "TensorShare"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class TensorShare:
 
 
 @dataclass(frozen=True)
-class Pruning:
+class Pruning(Record, schema="pindown/pruning/1"):
     """How much of a network can go before its loss rises by ε.
 
     Attributes:
@@ -166,19 +163,6 @@ class Pruning:
             lines.append(f"  {self.curve.order} keeps less than random pruning by {self.advantage}")
         lines += [f"  unsupported: {u}" for u in self.unsupported]
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON values under the schema ``pindown/pruning/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Pruning:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each point of each curve."""

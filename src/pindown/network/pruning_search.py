@@ -179,7 +179,7 @@ class Measured:
         kind: Kind = "estimate" if self.low > 0 else "lower_bound"
         status = Status.REACHED if self.low > 0 else Status.OUT_OF_RANGE
         error = float(np.std(replicates, ddof=1)) if self.low > 0 else 0.0
-        return Estimate(self.path.kept(self.low), error, "1", kind, status, self.reference)
+        return Estimate(self.path.kept(self.low), error, "1", kind, status, self.reference, support=(0.0, 1.0))
 
     def _point(self, m: int) -> PruningPoint:
         estimates: list[Estimate | None] = []

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pindown.engine.profile import Profile
-from pindown.errors import CheckpointError, InputError
+from pindown.engine.two_sided import TwoSided
 from pindown.estimate import Estimate
 from pindown.network.in_depth import InDepth
+from pindown.network.record import Part, read_fields, reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Audit", "Comparison", "Measurement", "SolutionAudit", "SubjectAudit", "SweepPoint"]
+__all__ = ["Audit", "Comparison", "Measurement", "SolutionAudit", "SubjectAudit", "SweepPoint"]
 
 SCHEMA = "pindown/audit/1"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class SweepPoint:
+class SweepPoint(Part):
     """What was measured at one tolerance; None where the figure has no meaning there.
 
     Attributes:
@@ -41,26 +41,9 @@ class SweepPoint:
     free_dimensions: Estimate | None
     bits_per_label: Estimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """The point as plain JSON values."""
-        names = ("bits", "learning_coefficient", "pinned_dimensions", "free_dimensions", "bits_per_label")
-        return {"tolerance": self.tolerance} | {n: _out(getattr(self, n)) for n in names}
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> SweepPoint:
-        """Read back what :meth:`to_dict` wrote."""
-        return cls(
-            float(r["tolerance"]),
-            Estimate.from_dict(r["bits"]),
-            _in(r["learning_coefficient"]),
-            _in(r["pinned_dimensions"]),
-            _in(r["free_dimensions"]),
-            Estimate.from_dict(r["bits_per_label"]),
-        )
-
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Part, also=("two_sided",)):
     """One loss of one subject.
 
     Attributes:
@@ -80,39 +63,18 @@ class Measurement:
     profile: Profile
 
     @property
+    def two_sided(self) -> TwoSided | None:
+        """The check against known solutions, where there were any."""
+        return self.profile.two_sided
+
+    @property
     def at_tolerance(self) -> SweepPoint:
         """The sweep's point at :attr:`tolerance`."""
         return min(self.sweep, key=lambda p: abs(p.tolerance - self.tolerance))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The measurement as plain JSON values."""
-        profile = self.profile.to_dict()
-        two_sided = self.profile.two_sided
-        return {
-            "loss": self.loss,
-            "event": self.event,
-            "primary": self.primary,
-            "tolerance": self.tolerance,
-            "sweep": [p.to_dict() for p in self.sweep],
-            "profile": profile,
-            "two_sided": None if two_sided is None else two_sided.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> Measurement:
-        """Read back what :meth:`to_dict` wrote."""
-        return cls(
-            str(r["loss"]),
-            str(r["event"]),
-            bool(r["primary"]),
-            float(r["tolerance"]),
-            tuple(SweepPoint.from_dict(p) for p in r["sweep"]),
-            Profile.from_dict(r["profile"]),
-        )
-
 
 @dataclass(frozen=True)
-class SolutionAudit:
+class SolutionAudit(Part):
     """One trained network.
 
     Attributes:
@@ -130,17 +92,6 @@ class SolutionAudit:
     held_out_loss: float | None
     held_out_error: float | None
     depth: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """The solution as plain JSON values."""
-        return {**self.__dict__, "depth": self.depth.to_dict()}
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> SolutionAudit:
-        """Read back what :meth:`to_dict` wrote."""
-        parts: dict[str, Any] = {k: r[k] for k in cls.__dataclass_fields__}
-        parts["depth"] = Estimate.from_dict(r["depth"])
-        return cls(**parts)
 
 
 @dataclass(frozen=True)
@@ -194,7 +145,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class SubjectAudit:
+class SubjectAudit(Part):
     """What was found about one model on its data.
 
     Attributes:
@@ -227,28 +178,6 @@ class SubjectAudit:
     def primary(self) -> Measurement:
         """The measurement of the training loss."""
         return next(m for m in self.measurements if m.primary)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The subject's part of the record as plain JSON values."""
-        return {
-            **self.__dict__,
-            "label_bits": _out(self.label_bits),
-            "solutions": [s.to_dict() for s in self.solutions],
-            "measurements": [m.to_dict() for m in self.measurements],
-            "comparison": _out(self.comparison),
-            "in_depth": _out(self.in_depth),
-        }
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> SubjectAudit:
-        """Read back what :meth:`to_dict` wrote."""
-        parts: dict[str, Any] = {k: r[k] for k in cls.__dataclass_fields__}
-        parts["label_bits"] = _in(r["label_bits"])
-        parts["solutions"] = tuple(SolutionAudit.from_dict(s) for s in r["solutions"])
-        parts["measurements"] = tuple(Measurement.from_dict(m) for m in r["measurements"])
-        parts["comparison"] = None if r["comparison"] is None else Comparison.from_dict(r["comparison"])
-        parts["in_depth"] = None if r["in_depth"] is None else InDepth.from_dict(r["in_depth"])
-        return cls(**parts)
 
 
 @dataclass(frozen=True)
@@ -311,26 +240,8 @@ class Audit:
         Raises:
             CheckpointError: where the record is of another schema or damaged.
         """
-        schema = record.get("schema") if isinstance(record, Mapping) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-        if schema != SCHEMA:
-            raise CheckpointError(f"a record of schema {schema!r}", SCHEMA, "hand over what Audit.to_dict() gave")
-        try:
-            return cls(
-                tuple(record["verdict"]),
-                tuple(record["notes"]),
-                tuple(SubjectAudit.from_dict(s) for s in record["subjects"]),
-                int(record["seed"]),
-                float(record["seconds"]),
-                bool(record["full"]),
-                str(record["created"]),
-                str(record["version"]),
-                dict(record["environment"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"an audit record that cannot be read ({what})", SCHEMA) from error
+        with reading(record, SCHEMA, cls.__name__):
+            return cls(**read_fields(cls, record))
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each subject, loss and tolerance."""
@@ -363,11 +274,3 @@ class Audit:
         sentences = "".join(f"<li>{html.escape(s)}</li>" for s in self.verdict)
         table = self.to_dataframe().round(3).to_html(index=False)
         return f"<ul>{sentences}</ul>{table}"
-
-
-def _out(value: Any) -> Any:
-    return None if value is None else value.to_dict()
-
-
-def _in(record: Mapping[str, Any] | None, read: Callable[[Mapping[str, Any]], Estimate] = Estimate.from_dict) -> Any:
-    return None if record is None else read(record)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Spectrum"]
 
-SCHEMA = "pindown/spectrum/1"
-
 
 @dataclass(frozen=True)
-class Spectrum:
+class Spectrum(Record, schema="pindown/spectrum/1"):
     r"""Eigenvalues of the Hessian, or the Gauss–Newton matrix, of the mean training loss.
 
     Attributes:
@@ -113,48 +109,6 @@ class Spectrum:
         lines.append(f"  half the effective number of parameters at the shift: {self.effective}")
         return "\n".join([*lines, *(f"  Warning: {w}" for w in self.warnings)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """The spectrum as plain JSON values under the schema ``pindown/spectrum/1``."""
-        out: dict[str, Any] = {"schema": SCHEMA}
-        for name, value in self.__dict__.items():
-            if isinstance(value, Estimate):
-                out[name] = value.to_dict()
-            elif name == "eigenvalues":
-                out[name] = [e.to_dict() for e in value]
-            elif isinstance(value, tuple):
-                out[name] = list(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                out[name] = str(value)
-            else:
-                out[name] = value
-        return out
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Spectrum:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        if record.get("schema") != SCHEMA:
-            raise CheckpointError(f"a record of schema {record.get('schema')!r}", SCHEMA)
-        try:
-            parts: dict[str, Any] = {name: record[name] for name in cls.__dataclass_fields__}
-            for name in _ESTIMATES:
-                parts[name] = None if parts[name] is None else Estimate.from_dict(parts[name])
-            parts["eigenvalues"] = tuple(Estimate.from_dict(e) for e in parts["eigenvalues"])
-            for name in ("nodes", "weights"):
-                parts[name] = tuple(float(v) for v in parts[name])
-            parts["warnings"] = tuple(str(w) for w in parts["warnings"])
-            for name in _NUMBERS:
-                parts[name] = float(parts[name])
-            return cls(**parts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            what = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"a spectrum record that cannot be read ({what})", SCHEMA) from error
-
     def to_dataframe(self) -> pd.DataFrame:
         """One row a figure: name, value, standard error, unit, kind, status, interval."""
         import pandas as pd
@@ -178,4 +132,3 @@ class Spectrum:
 _ESTIMATES = (
     "lowest", "trace", "log_determinant", "effective", "laplace", "zero_directions", "negative_directions"
 )  # fmt: skip
-_NUMBERS = ("loss_value", "gradient_norm", "shift", "precision", "decrement", "seconds")

@@ -16,14 +16,15 @@ it by nβΔ.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
+
+from pindown.network.record import Part
 
 __all__ = ["CurveFit", "fit_curve"]
 
@@ -40,7 +41,7 @@ _MOST_BEND = 0.3
 
 
 @dataclass(frozen=True)
-class CurveFit:
+class CurveFit(Part):
     """The average over forms of the curve, each weighted by how well it fits.
 
     Attributes:
@@ -64,17 +65,6 @@ class CurveFit:
     def likely_multiplicity(self) -> int:
         """The multiplicity of the largest probability."""
         return 1 + int(np.argmax(self.multiplicity))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fit as plain JSON values."""
-        return {**self.__dict__, "multiplicity": list(self.multiplicity)}
-
-    @classmethod
-    def from_dict(cls, r: Mapping[str, Any]) -> CurveFit:
-        """Read back what :meth:`to_dict` wrote."""
-        parts: dict[str, Any] = {k: r[k] for k in cls.__dataclass_fields__}
-        parts["multiplicity"] = tuple(parts["multiplicity"])
-        return cls(**parts)
 
 
 def fit_curve(

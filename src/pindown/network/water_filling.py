@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +14,12 @@ from pindown.errors import InputError
 from pindown.estimate import Estimate, Kind, Status, bits
 from pindown.network.cost import Cost, evaluation_cost
 from pindown.network.diagonal import BLOCKS, Diagonal, DiagonalMatrix, curvature_diagonal
-from pindown.network.examples import Examples, loss_unit
+from pindown.network.examples import Examples
 from pindown.network.kept import Kept
 from pindown.network.noise_search import FIRST, Rises, crossing
-from pindown.network.progress import Progress, rising, window
-from pindown.network.subject import Solution, Subject, solution_of
+from pindown.network.progress import Progress, window
+from pindown.network.rise import RiseQuestion
+from pindown.network.subject import Solution, Subject
 from pindown.network.water_results import TensorRate, WaterFilling
 from pindown.rng import torch_generator
 from pindown.spaces.initialisation import Normal
@@ -148,37 +147,28 @@ def water_filling(
         >>> print(found.bits, round(found.level, 6))
         3 bits 0.125
     """
-    began = time.perf_counter()
-    _check(epsilon, source, accuracy, draws)
-    tell = rising(progress) if progress is not None else lambda share, text: None
-    space, point = subject.space(), solution_of(subject, solution).point.to(subject.device)
+    _check(source, accuracy, draws)
+    question = RiseQuestion(subject, solution, epsilon, relative, progress)
+    space, point, tell = subject.space(), question.point, question.tell
     names = matching_names(space.names, include, exclude)
-    base = float(subject.losses(point.unsqueeze(0)))
-    if not math.isfinite(base):
-        raise InputError(f"a loss of {base} at the weights as given", "a finite loss", "check the weights")
-    limit = epsilon * abs(base) if relative else float(epsilon)
-    if limit <= 0.0:
-        raise InputError(f"epsilon {epsilon} of a loss of {base}", "a rise above zero", "give it as an absolute rise")
     kept = Kept(checkpoint, "water-filling", subject, point, {"seed": seed, "probes": probes, "matrix": matrix})
     try:
         diagonal = _diagonal(subject, point, matrix, probes, seed, kept, window(tell, 0.0, 0.8, "curvature"))
-        fill = _Filling(space, point, names, diagonal, source, limit)
+        fill = _Filling(space, point, names, diagonal, source, question.epsilon)
         tell(0.8, "test channel")
-        channel = fill.channel(subject, base, seed, kept)
-        rise, measured = fill.tried(channel, loss_unit(subject), accuracy, draws)
+        channel = fill.channel(subject, question.base, seed, kept)
+        rise, measured = fill.tried(channel, question.unit, accuracy, draws)
     finally:
         kept.close()
     tell(1.0, "done")
     trace = float(diagonal.values[fill.where].sum())
     return WaterFilling(
-        subject=subject.name, architecture=subject.architecture, loss=subject.head.name, unit=loss_unit(subject),
-        examples=subject.train_size, matrix=diagonal.matrix, source=source,
-        probes=0 if diagonal.exact else -(-(probes or 0) // BLOCKS) * BLOCKS, epsilon=limit,
-        relative=float(epsilon) if relative else None, weights=len(fill.where), level=fill.level, predicted_rise=rise,
-        measured=measured, measured_per_weight=_scaled(measured, 1.0 / len(fill.where)),
+        matrix=diagonal.matrix, source=source, probes=0 if diagonal.exact else -(-(probes or 0) // BLOCKS) * BLOCKS,
+        weights=len(fill.where), level=fill.level, predicted_rise=rise, measured=measured,
+        measured_per_weight=_scaled(measured, 1.0 / len(fill.where)),
         trace=fill.jackknifed(lambda h: float(h[fill.where].sum()), "1", trace), seed=seed,
-        evaluations=diagonal.passes + fill.evaluations + 1, seconds=time.perf_counter() - began,
-        version=version("pindown"), notes=tuple(fill.notes(rise, subject)), **fill.figures(),
+        evaluations=diagonal.passes + fill.evaluations + 1, notes=tuple(fill.notes(rise, subject)), **fill.figures(),
+        **question.described(),
     )  # fmt: skip
 
 
@@ -365,7 +355,9 @@ class _Filling:
         left = [float((r[own] > 0).double().mean()) for r in self.left_out]
         if self.diagonal.exact:
             return Estimate(value, 0.0, "1", "exact", reference=self._reference())
-        return Estimate(value, _jackknife_error(left), "1", reference=self._reference(), dof=BLOCKS - 1.0)
+        return Estimate(
+            value, _jackknife_error(left), "1", reference=self._reference(), dof=BLOCKS - 1.0, support=(0.0, 1.0)
+        )
 
     def _reference(self) -> str:
         return (
@@ -392,9 +384,7 @@ def _scaled(e: Estimate, factor: float) -> Estimate:
     return Estimate(e.value * factor, e.stderr * factor, e.unit, e.kind, e.status, e.reference, e.dof)
 
 
-def _check(epsilon: float, source: str, accuracy: float, draws: int) -> None:
-    if not 0.0 < epsilon < math.inf:
-        raise InputError(f"epsilon {epsilon}", "a finite rise above zero")
+def _check(source: str, accuracy: float, draws: int) -> None:
     if source not in ("rms", "prior"):
         raise InputError(f"source {source!r}", '"rms" or "prior"')
     if not 0.0 < accuracy < 1.0:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "TensorRate", "WaterFilling"]
-
-SCHEMA = "pindown/water-filling/1"
+__all__ = ["TensorRate", "WaterFilling"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class TensorRate:
 
 
 @dataclass(frozen=True)
-class WaterFilling:
+class WaterFilling(Record, schema="pindown/water-filling/1"):
     """The fewest bits for the weights at a rise of the loss by ε, for a Gaussian source and a quadratic loss.
 
     Attributes:
@@ -104,19 +101,6 @@ class WaterFilling:
             f"  where the measured rise is {self.epsilon:.4g}: {self.measured}, {self.measured_per_weight} a weight"
         )
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain JSON values under the schema ``pindown/water-filling/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> WaterFilling:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each tensor."""

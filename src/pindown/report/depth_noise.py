@@ -94,7 +94,7 @@ def tensor_figures(i: int, name: str, d: Depth, *, half: bool) -> list[Figure]:
     traces: list[charts.Trace] = []
     for label, found, colour, symbol, offset in (
         ("noise on it alone", noise, charts.series(i)[0], charts.series(i)[1], -0.14),
-        ("water-filling, all together", rates, "@ink", "x", 0.14),
+        ("water-filling of a quadratic loss, all together", rates, "@ink", "x", 0.14),
     ):
         if not found:
             continue
@@ -134,7 +134,7 @@ def tensor_figures(i: int, name: str, d: Depth, *, half: bool) -> list[Figure]:
                 [
                     Column("tensor"),
                     Column("log2(rms/σ) under noise on it alone", estimate=True),
-                    Column("water-filling", estimate=True),
+                    Column("water-filling of a quadratic loss", estimate=True),
                 ],
                 [[n, noise.get(n), rates.get(n)] for n in names],
             ),

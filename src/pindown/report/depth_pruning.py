@@ -284,8 +284,8 @@ def _tensors(several: Sequence[Deep]) -> list[Table]:
             sizes = [x.weights for x in (s, r, noise.get(n)) if x is not None and x.weights is not None]
             rows.append(
                 [name, n, sizes[0] if sizes else None, bits, w.per_weight if w else r.per_weight if r else None,
-                 w.above_water if w else r.above_water if r else None, kept.get(n),
-                 s.gini if s else None, s.prior_gini if s else None, s.share if s else None,
+                 w.measured_per_weight if w else None, w.above_water if w else r.above_water if r else None,
+                 kept.get(n), s.gini if s else None, s.prior_gini if s else None, s.share if s else None,
                  s.prior_share if s else None]
             )  # fmt: skip
     columns = [
@@ -293,7 +293,8 @@ def _tensors(several: Sequence[Deep]) -> list[Table]:
         Column("tensor"),
         Column("weights", digits=0),
         Column("log2(rms/σ)", estimate=True),
-        Column("water-filling, bits a weight", estimate=True),
+        Column("water-filling of a quadratic loss, bits a weight", estimate=True),
+        Column("water-filling at a measured rise of ε", estimate=True),
         Column("weights above water", estimate=True, percent=True),
         Column("left by pruning at ε", percent=True, digits=3),
         Column("Gini of w²", estimate=True),
@@ -302,7 +303,8 @@ def _tensors(several: Sequence[Deep]) -> list[Table]:
         Column("share at initialisation", estimate=True, percent=True),
     ]
     note = (
-        "The share that counts is the participation ratio of the squared weights over their number. Water-filling is "
-        "at the model’s own rates; the measured figure stands in the chart above."
+        "The share that counts is the participation ratio of the squared weights over their number. Water-filling at a "
+        "measured rise of ε is known for all tensors together only: the water level is one. Where it differs from that "
+        "of a quadratic loss, the loss is not quadratic that far out, and it is the one to use."
     )
     return [Table("Tensor by tensor: noise, rates, pruning, spread", columns, rows, note)] if rows else []

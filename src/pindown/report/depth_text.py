@@ -29,11 +29,13 @@ PLANES_LIMITS = (
 )
 PRUNING_METHOD = (
     "Pruning sets weights to zero, the smallest first, without training again; random orders are the control. The "
-    "threshold is the share kept where the rise first crosses ε, with its interval from resampled examples.",
+    "threshold is the share kept where the rise first crosses ε, with its interval from resampled examples. Intervals "
+    "of shares are cut at 0% and 100%.",
     "Noise tolerance is the standard deviation σ of Gaussian noise at which the mean loss has risen by ε; log2 of the "
     "weights’ root mean square over σ is how many leading bits count.",
     "Reverse water-filling spends the fewest bits on Gaussian weights at a given quadratic loss (Cover and Thomas "
-    "2006, Elements of Information Theory, section 10.3.3), with the diagonal of the curvature. Gini’s coefficient "
+    "2006, Elements of Information Theory, section 10.3.3), with the diagonal of the curvature. Its rates are then "
+    "tried, and the bits where the measured rise is ε are the figure to use. Gini’s coefficient "
     "and the participation ratio tell how unevenly the squared weights are spread.",
 )
 PRUNING_LIMITS = (
@@ -50,6 +52,9 @@ COEFFICIENT_METHOD = (
 COEFFICIENT_LIMITS = (
     "λ is a property of this point and of the loss on these examples. It is local, unlike the λ that the bits of the "
     "whole prior give at a tolerance.",
+    "λ and the loss are figures of the function: they stay where the units of a ReLU layer are rescaled, or where the "
+    "weights are written in any other smooth coordinates (Watanabe 2009, Algebraic Geometry and Statistical Learning "
+    "Theory). What the chains see of it at one nβ moves with the localisation, which is a ball in the weights.",
 )
 SPECTRUM_METHOD = (
     "Eigenvalues of the matrix of second derivatives of the mean training loss: all of them where the network is "
@@ -63,7 +68,8 @@ SPECTRUM_LIMITS = (
     "Eigenvalues are figures of the weights, not of the function: rescaling the units of a ReLU layer keeps every "
     "output and moves them (Dinh et al. 2017, Sharp minima can generalize for deep nets).",
     "Bits of a basin are relative to the prior. They count one basin; the bits pinned down count all solutions, and "
-    "are fewer.",
+    "are fewer. The bridge’s bits do not move when units are rescaled along a path inside the basin; the rays’ bound "
+    "does.",
 )
 
 

@@ -1,19 +1,20 @@
-"""Trained weights from a file into a user's model."""
+"""Trained weights from a file, and into a user's model."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
 
 from pindown.errors import CheckpointError, InputError
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+__all__ = ["ENDINGS", "read_state", "with_weights"]
 
-__all__ = ["read_state", "with_weights"]
-
+ENDINGS = (".safetensors", ".pt", ".pth")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _MOST_NAMED = 8
 
@@ -30,14 +31,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"no file at {path}", "a .safetensors, .pt or .pth file", "check the path")
-    if path.suffix not in (".safetensors", ".pt", ".pth"):
+    if path.suffix not in ENDINGS:
         raise InputError(f"weights in {path}", "a .safetensors, .pt or .pth file")
     state = _read(path)
     if isinstance(state, Mapping):
         inner = (state[name] for name in _WRAPPERS if isinstance(state.get(name), Mapping))
         state = next(inner, cast("Mapping[Any, Any]", state))
-    from torch import Tensor
-
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(
             f"{path} holds no state dict", "tensors by the names of parameters", "save model.state_dict()"
@@ -77,8 +76,6 @@ def _read(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        import torch
-
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format has its own errors; all of them mean that the file cannot be read
         raise CheckpointError(

@@ -1,0 +1,92 @@
+"""Options that several commands have, each worded once, and what they lead to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from pindown.cli._console import Interrupted, ProgressReport, progress_bar, show
+from pindown.cli._places import check_places, give_json, what_is_kept
+
+if TYPE_CHECKING:
+    from pindown.network.subject import Subject
+
+__all__ = [
+    "Checkpoint",
+    "DryRun",
+    "Json",
+    "Quiet",
+    "Resume",
+    "Seed",
+    "Unfinished",
+    "WeightsFile",
+    "give_plan",
+    "subject_of_function",
+]
+
+T = TypeVar("T")
+
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option(help="Trained weights for TARGET's model: a .safetensors, .pt or .pth file.", show_default=False),
+]
+Json = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and stop.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Folder for unfinished work.", show_default="checkpoint inside --out")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+
+
+class Unfinished:
+    """The folder for unfinished work: where nobody names one it lies in ``--out``, and goes when the work is done."""
+
+    def __init__(self, out: Path, checkpoint: Path | None) -> None:
+        self.out, self.own = out, checkpoint is None
+        self.folder = checkpoint or out / "checkpoint"
+
+    def check(self, json: str | None, *, resume: bool) -> None:
+        """Refuse before any work what would fail after it; see :func:`pindown.cli._places.check_places`."""
+        check_places(self.out, json, self.folder, resume=resume, own=self.own)
+
+    def run(self, measure: Callable[[ProgressReport | None], T], *, quiet: bool) -> T:
+        """Measure under a progress bar; after Ctrl-C say what is kept."""
+        try:
+            with progress_bar(quiet=quiet) as progress:
+                return measure(progress)
+        except KeyboardInterrupt:
+            raise Interrupted(what_is_kept(self.folder)) from None
+
+    def done(self) -> None:
+        """Remove the folder, unless the user named it."""
+        if self.own and self.folder.is_dir():
+            shutil.rmtree(self.folder)
+
+
+def give_plan(plan: Any, json: str | None) -> None:
+    """Print a plan, or send its record where ``json`` says."""
+    if json is None:
+        show(str(plan))
+    else:
+        give_json(plan.to_dict(), json)
+
+
+def subject_of_function(target: str, weights: Path | None) -> Subject:
+    """The subject that the function ``target`` makes, with the weights of a file where there is one."""
+    from pindown.cli._target import load_subject
+
+    subject = load_subject(target)
+    if weights is None:
+        return subject
+    from pindown.network.weights_file import with_weights
+
+    return subject.with_model(with_weights(subject.module, weights))
