@@ -22,7 +22,7 @@ class Settings:
             in thousands.
         burn_in: sweeps before the first production block, in which step sizes adapt.
         sweeps: sweeps of the first production block; blocks double until the free energies stop drifting.
-        doublings: how often the block may double.
+        doublings: how often the block may double; in thousands of dimensions once at most, where sweeps are dear.
         leaps: most leapfrog steps of a trajectory.
         spacing: distance of neighbouring stages in standard deviations of the depth.
         width: variance of the depth deep down, as a share of the final depth in nats.
@@ -89,6 +89,7 @@ class Settings:
             self,
             particles=self.particles or max(32, min(128, 2**15 // dim)),
             chains=self.chains or max(6 if dim < _THOUSANDS else 4, min(64, 2**11 // dim)),
+            doublings=self.doublings if dim < _THOUSANDS else min(self.doublings, 1),
         )
 
     def to_dict(self) -> dict[str, Any]:
