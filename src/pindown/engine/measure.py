@@ -364,7 +364,7 @@ def _cost(objective: Objective, task: Task) -> float:
     if task.pilot is not None:
         return each * task.settings.splitting_particles * sum(level.moves for level in task.pilot.levels)
     s = task.settings
-    sweeps = (s.chains or 8) * (s.burn_in + 1.5 * s.sweeps) + (s.particles or 32) * s.ladder_moves
+    sweeps = (s.chains or 4) * (s.burn_in + 1.5 * s.sweeps) + (s.particles or 32) * s.ladder_moves
     return each * min(_STAGES * sweeps * s.leaps, _MOST_EVALUATIONS)
 
 

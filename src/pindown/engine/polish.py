@@ -85,7 +85,7 @@ class Polish:
     def from_ladder(cls, ladder: Ladder) -> Polish:
         """Place the stages on the ladder's curve and start each from the ladder's nearest stage."""
         objective, settings, rng = ladder.objective, ladder.settings, ladder.rng
-        dim, device, n = objective.space.dim, objective.device, settings.chains or 8
+        dim, device, n = objective.space.dim, objective.device, settings.chains or 4
         centre = ladder.rungs[-1].depth if ladder.rungs else 1.0
         schedule, depths = place_stages(centre, dim, settings, ladder.widest)
         warp = Warp(ladder.curve.continued(schedule), schedule, device)

@@ -18,8 +18,7 @@ class Settings:
 
     Attributes:
         particles: particles of the ladder; by default 128 in few dimensions, 32 in many.
-        chains: chains at each stage of the replica exchange; by default 64 in few dimensions, 6 in many and 4
-            in thousands.
+        chains: chains at each stage of the replica exchange; by default 64 in few dimensions, 4 in many.
         burn_in: sweeps before the first production block, in which step sizes adapt.
         sweeps: sweeps of the first production block; blocks double until the free energies stop drifting.
         doublings: how often the block may double; in thousands of dimensions once at most, where sweeps are dear.
@@ -88,7 +87,7 @@ class Settings:
         return replace(
             self,
             particles=self.particles or max(32, min(128, 2**15 // dim)),
-            chains=self.chains or max(6 if dim < _THOUSANDS else 4, min(64, 2**11 // dim)),
+            chains=self.chains or max(4, min(64, 2**11 // dim)),
             doublings=self.doublings if dim < _THOUSANDS else min(self.doublings, 1),
         )
 

@@ -191,9 +191,9 @@ def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, 
         stages = len(place_stages(max(1.0, nats(deep)), dim, one)[1])
         down = stages * one.spacing / _LADDER_STEP * (one.particles or 32)
         sweeps = one.burn_in + 1.5 * one.sweeps + one.warm_moves + one.warm_sweeps
-        moves = down * one.ladder_moves + stages * (one.chains or 8) * sweeps
+        moves = down * one.ladder_moves + stages * (one.chains or 4) * sweeps
         evaluations += runs * moves * _LEAPS * one.leaps
-        rungs = max(rungs, _COPIES * stages * (one.chains or 8) + down)
+        rungs = max(rungs, _COPIES * stages * (one.chains or 4) + down)
     measurements = len(each)
     rate = _rate(subject.objective(), subject)
     memory = float(subject.data_bytes) + 3e8  # the interpreter and its libraries
