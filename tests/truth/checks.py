@@ -9,16 +9,18 @@ from typing import Any
 from cases import BY_NAME, Case
 
 import pindown
+from pindown.engine.settings import Settings
 
 LEVEL = 0.995
 """Level of the interval that one fixed-seed run must be consistent with; coverage at 95% is tested over 40 runs."""
 
 
 @cache
-def measured(name: str, seed: int, engine: str = "auto") -> Any:
+def measured(name: str, seed: int, engine: str = "auto", settings: Settings | None = None) -> Any:
     """The profile of a known case, measured once a process."""
     case = BY_NAME[name]
-    return pindown.measure(case.space(), case.loss, tolerance=case.tolerance, seed=seed, engine=engine, **case.options)
+    options = case.options if settings is None else {"settings": settings} | case.options
+    return pindown.measure(case.space(), case.loss, tolerance=case.tolerance, seed=seed, engine=engine, **options)
 
 
 def complaints(case: Case, profile: Any) -> list[str]:

@@ -36,6 +36,7 @@ __all__ = ["Task", "run_island", "run_islands"]
 Array = NDArray[np.float64]
 _BLOCKS = 8
 _LEAST_DRIFT = 0.05  # nats
+_DRIFT = 6.0  # standard errors of the whole, of which the halves of a settled run differ by 2 (one in forty beyond it)
 _LADDER_SHARE = 0.3
 _SNAPSHOTS = 4
 
@@ -163,7 +164,7 @@ class _LadderIsland:
                 if len(polish.losses) >= _BLOCKS and not burning and not self._affords(again):
                     return Status.BUDGET_SPENT
             drift, error = _drift(polish.recorded())
-            if abs(drift) <= max(4.0 * error, _LEAST_DRIFT) or self.block >= settings.doublings:
+            if abs(drift) <= max(_DRIFT * error, _LEAST_DRIFT) or self.block >= settings.doublings:
                 return status
             self.block += 1
             polish.forget()
