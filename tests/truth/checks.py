@@ -63,6 +63,10 @@ def coefficient_complaints(case: Case, profile: Any) -> list[str]:
     if not low <= exact <= high:
         out.append(f"λ = {e} is not consistent with {exact:.4f}")
     pinned, free = profile.pinned_dimensions(), profile.free_dimensions()
-    if abs(pinned.value - 2 * e.value) > 1e-9 or abs(free.value - (profile.dim - pinned.value)) > 1e-9:
+    if pinned.value - 2 * pinned.stderr > profile.dim:
+        follows = math.isnan(free.value) and not free.status.ok
+    else:
+        follows = abs(free.value - (profile.dim - pinned.value)) <= 1e-9
+    if abs(pinned.value - 2 * e.value) > 1e-9 or not follows:
         out.append(f"pinned {pinned} and free {free} do not follow from λ = {e}")
     return out

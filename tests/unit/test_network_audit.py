@@ -193,8 +193,21 @@ def test_an_untrained_model_is_refused_or_trained_or_measured_where_told() -> No
     assert "no two-sided check" in " ".join(result.verdict)
 
 
+def test_where_no_prior_is_named_it_reaches_the_trained_weights() -> None:
+    subject = blobs(prior=None)
+    reaching, remark = subject.reaching()
+    assert "as a normal" in {p.source.partition(", ")[2] for p in reaching.space().parameters}
+    assert bool(reaching.space().inside(torch.stack([s.point for s in subject.solutions])).all())
+    assert not bool(subject.space().inside(torch.stack([s.point for s in subject.solutions])).all())
+    assert "beyond the ends" in remark
+    assert [s.name for s in reaching.solutions] == [s.name for s in subject.solutions]
+    assert blobs(prior="own").reaching()[1] == ""
+    assert blobs(prior="he").reaching()[1] == ""
+    assert reaching.reaching()[0] is reaching
+
+
 def test_weights_outside_the_prior_are_brought_inside_and_told() -> None:
-    result = audit(blobs(prior=None), seed=1, tolerances=[0.6], **ROUGH)
+    result = audit(blobs(prior="own"), seed=1, tolerances=[0.6], **ROUGH)
     assert any("cannot produce" in n for n in result.notes)
     assert result.subjects[0].primary.profile.two_sided is not None
 

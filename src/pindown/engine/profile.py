@@ -150,8 +150,14 @@ class Profile:
         return self._slope(self._loss(t), 2.0, "dimensions")
 
     def free_dimensions(self, t: float | None = None) -> Estimate:
-        """Dimensions left free at loss ``t``: ``D − 2λ``."""
+        """Dimensions left free at loss ``t``: ``D − 2λ``.
+
+        Unsupported where ``2λ`` is clearly more than ``D``: the loss is far from quadratic there, as near the lowest
+        that the prior allows.
+        """
         pinned = self.pinned_dimensions(t)
+        if pinned.value - 2.0 * pinned.stderr > self.dim:
+            return Estimate(math.nan, math.nan, "dimensions", "estimate", Status.UNSUPPORTED, self.reference)
         return replace(pinned, value=self.dim - pinned.value)
 
     def solutions(self, t: float | None = None, n: int | None = None, seed: int = 0) -> Tensor:

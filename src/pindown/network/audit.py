@@ -85,6 +85,9 @@ def audit(
     5. The trained network with the lowest training loss is asked what :func:`pindown.network.in_depth.in_depth` asks:
        its learning coefficient and basin, its spectrum, and where its bits sit.
 
+    Where training has left the ends of a uniform initialisation and the subject names no prior, the normal of the same
+    mean and variance is the prior (:meth:`~pindown.Subject.reaching`), and a note says so.
+
     Args:
         subject: one or more. Trained weights come from the model itself (where its loss is below all of 256 prior
             draws), from ``solutions=``, and from ``train=``.
@@ -123,7 +126,8 @@ def audit(
     wanted, asked = _checked_tolerances(tolerances), read_questions(in_depth)
     jobs_done: list[SubjectAudit] = []
     remarks: list[str] = []
-    for i, one in enumerate(subjects):
+    for i, given in enumerate(subjects):
+        one, reached = given.reaching()
         questions = asked if full or in_depth is not True else quick_questions(asked, one.space().dim)
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
@@ -134,7 +138,7 @@ def audit(
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
         )  # fmt: skip
         jobs_done.append(run.run())
-        remarks += [f"{one.name}: {note}" for note in (*one.notes, *run.remarks)]
+        remarks += [f"{one.name}: {note}" for note in (reached, *one.notes, *run.remarks) if note]
         remarks += [
             f"{one.name}: {name} is asked with full=True, or by name." for name in asked if name not in questions
         ]

@@ -21,6 +21,7 @@ from pindown.rng import torch_generator
 
 __all__ = [
     "QUICK",
+    "SMALL",
     "Plan",
     "SubjectPlan",
     "default_settings",
@@ -35,6 +36,8 @@ QUICK = Settings(
     particles=16, chains=2, burn_in=12, sweeps=14, doublings=0, leaps=10, spacing=2.0, ladder_size=0.3, ladder_moves=3,
     warm_moves=2, warm_sweeps=8,
 )  # fmt: skip
+# Below 500 weights an evaluation takes microseconds, and a run of these sizes seconds.
+SMALL = Settings(particles=64, chains=8, burn_in=16, sweeps=24, doublings=1, warm_moves=4, warm_sweeps=16)
 _LEAPS = 0.9  # of the most leapfrog steps that a trajectory may take, seen on networks
 _LADDER_STEP = 1.2  # standard deviations of the depth that a stage of the descent goes
 _COPIES = 5.0  # position, gradient, velocity and two in flight, for each chain
@@ -44,8 +47,10 @@ _SMALL = 500
 
 
 def default_settings(dim: int, *, full: bool) -> Settings:
-    """The engine's sizes for a network of ``dim`` weights: a small one affords the engine's own."""
-    return Settings() if full or dim < _SMALL else QUICK
+    """The engine's sizes for a network of ``dim`` weights."""
+    if full:
+        return Settings()
+    return SMALL if dim < _SMALL else QUICK
 
 
 def margin_settings(settings: Settings) -> Settings:

@@ -278,6 +278,26 @@ class Subject:
         other.notes = list(dict.fromkeys([*self.notes, *other.notes]))
         return other
 
+    def reaching(self) -> tuple[Subject, str]:
+        """The subject under a prior that can produce its weights, and a remark where that is another than asked for.
+
+        Training leaves the ends of a uniform initialisation behind as a rule. Where nobody named a prior, the normal
+        of the same mean and variance then takes its place.
+        """
+        if self._rebuild["prior"] is not None:
+            return self, ""
+        points = torch.stack([s.point for s in self.solutions])
+        outside = int((~self._space.inside(points)).sum())
+        if not outside:
+            return self, ""
+        other = Subject(self.module, **self._rebuild | {"prior": "normal"})
+        other.solutions = self.solutions
+        other.notes = list(dict.fromkeys([*self.notes, *other.notes]))
+        return other, (
+            f"{outside} of {points.numel()} trained weights lie beyond the ends of their own uniform initialisation. "
+            'The prior is the normal of the same mean and variance; Subject(…, prior="own") keeps the uniform one.'
+        )
+
     def _settle(self) -> None:
         """Run the model on a few examples: choose a path, check the data against its outputs."""
         x = self._space.sample(_PROBE_POINTS, rng=torch_generator(0, 0x5B)).to(self.device)

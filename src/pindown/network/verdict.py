@@ -116,6 +116,11 @@ def _free(subject: SubjectAudit) -> str:
     pinned, free = point.pinned_dimensions, point.free_dimensions
     if pinned is None or free is None or pinned.kind != "estimate":
         return ""
+    if not math.isfinite(free.value):
+        return (
+            f"{subject.name}: at {subject.primary.loss} {point.tolerance:.4g} 2λ is {_with_interval(pinned)}, more "
+            f"than the {subject.parameters:,} weights: that far out in the prior's tail no dimensions are counted."
+        )
     share = free.value / subject.parameters
     return (
         f"{subject.name}: at {subject.primary.loss} {point.tolerance:.4g} the loss pins {_with_interval(pinned)} (2λ) "

@@ -40,7 +40,8 @@ class Weights(SmoothSpace):
             that matches counts. A prior is ``Normal(mean, std)``, ``Uniform(low, high)``, or a name:
             ``"he"`` is N(0, 2/fan_in), ``"lecun"`` N(0, 1/fan_in), ``"glorot"`` N(0, 2/(fan_in + fan_out)), where a
             bias takes the fans of its weight; ``"normal"`` is the normal with the mean and variance of the
-            parameter's own initialisation, for training that leaves the support of a uniform one.
+            parameter's own initialisation, for training that leaves the support of a uniform one; ``"own"`` is that
+            initialisation itself, as without a prior.
         include: globs of the parameters that move; all by default.
         exclude: globs of parameters that do not.
         dtype: floating-point format of the points; by default the widest among the parameters, at least float32.

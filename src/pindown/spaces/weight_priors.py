@@ -129,7 +129,7 @@ def parameter_priors(
     _patterns(overrides, chosen, "prior")
     covered = all(_matches(n, list(overrides)) for n in chosen)
     # Reading may mean drawing; the only thing that a full override still needs is which entries are fixed.
-    own = own_initialisation(model, draw=not covered or "normal" in overrides.values())
+    own = own_initialisation(model, draw=not covered or not {"normal", "own"}.isdisjoint(_names(overrides)))
     for name, p in chosen.items():
         start = own.get(name)
         override = next((v for glob, v in overrides.items() if fnmatch.fnmatchcase(name, glob)), None)
@@ -141,12 +141,16 @@ def parameter_priors(
         yield ParameterPrior(name, tuple(p.shape), p.dtype, law, source, free, base)
 
 
+def _names(overrides: Mapping[str, Prior]) -> set[str]:
+    return {p for p in overrides.values() if isinstance(p, str)}
+
+
 def _law(
     model: nn.Module, name: str, p: Tensor, start: Initialisation | None, override: Prior | None
 ) -> tuple[Normal | Uniform, str]:
-    if isinstance(override, str) and override != "normal":
+    if isinstance(override, str) and override not in ("normal", "own"):
         if override not in _NAMED:
-            names = f"one of {', '.join(_NAMED)}, normal, or Normal(…) or Uniform(…)"
+            names = f"one of {', '.join(_NAMED)}, normal, own, or Normal(…) or Uniform(…)"
             raise InputError(f"prior {override!r} for {name}", names)
         fan = fans(p) or _sibling_fans(model, name)
         if fan is None:
@@ -161,7 +165,7 @@ def _law(
             if isinstance(value, Tensor) and value.numel() > 1 and value.shape != p.shape:
                 raise InputError(f"prior {override} for {name}", f"one number or a tensor of shape {tuple(p.shape)}")
         return override, "given"
-    if override not in (None, "normal"):
+    if override not in (None, "normal", "own"):
         raise InputError(f"prior {override!r} for {name}", "Normal(mean, std), Uniform(low, high) or a name")
     if start is None or start.problem:
         owner = type(model.get_submodule(name.rpartition(".")[0])).__name__
