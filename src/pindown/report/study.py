@@ -134,12 +134,12 @@ def _distances(compared: Sequence[Named]) -> Figure:
                 },
             },
         },
-        summary="; ".join(f"{r[0]}, {r[1]}: {charts.figure_text(r[2])}" for r in rows if isinstance(r[2], Estimate)) + ".",
+        summary="; ".join(f"{r[0]}, {r[1]}: {charts.figure_text(r[2])}" for r in rows if isinstance(r[2], Estimate)),
         table=Table(
             title, [Column("optimiser"), Column("random solutions"), Column("total variation", estimate=True)], rows
         ),
-        caption="Measured on draws that had no part in choosing where the samplers differ: 0 in the mean for one sampler "
-        "against itself, and no more than the total variation. Bars: 95% intervals.",
+        caption="Measured on draws that had no part in choosing where the samplers differ: 0 in the mean for one "
+        "sampler against itself, and no more than the total variation. Bars: 95% intervals.",
         height=120 + 46 * len(names),
     )  # fmt: skip
 
@@ -187,15 +187,16 @@ def _scatter(compared: Sequence[Named]) -> Figure:
         table=Table(
             title, [Column("optimiser"), Column("function"), Column("runs", digits=0), Column("random", digits=0)], rows
         ),
-        caption="Each mark is a function. Logarithms hide how much mass differs: a cloud along the line can hold half of "
-        "it.",
+        caption="Each mark is a function. Logarithms hide how much mass differs: a cloud along the line can hold half "
+        "of it.",
         height=420,
     )  # fmt: skip
 
 
 def _table(compared: Sequence[Named]) -> Table:
     columns = [
-        Column("task"), Column("optimiser"), Column("random solutions"), Column("runs that fit", estimate=True, percent=True),
+        Column("task"), Column("optimiser"), Column("random solutions"),
+        Column("runs that fit", estimate=True, percent=True),
         Column("random draws", digits=0), Column("total variation", estimate=True), Column("null", estimate=True),
         Column("unseen merged", estimate=True), Column("held out", estimate=True),
         Column("relative entropy, bits", estimate=True), Column("entropy, runs", estimate=True),

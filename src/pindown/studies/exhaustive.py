@@ -140,9 +140,12 @@ def exhaust(prior: PerceptronPrior, bits: int, x: Tensor, train: Tensor, y: Tens
 def _descend(loss: Array, place: NDArray[np.int64], levels: int) -> tuple[Array, int]:
     """Where descents from uniform starts end, as a distribution over settings, and the longest one's steps."""
     settings = len(loss)
+    down: list[tuple[int, NDArray[np.int64]]] = []  # for each direction its step, and from where it lowers the loss
     ways = np.zeros(settings, dtype=np.int16)
     for step, valid in _neighbours(settings, place, levels):
-        ways[valid] += loss[valid + step] < loss[valid]
+        lower = valid[loss[valid + step] < loss[valid]]
+        ways[lower] += 1
+        down.append((step, lower))
     mass = np.full(settings, 1.0 / settings)
     ended = np.where(ways == 0, mass, 0.0)
     mass[ways == 0] = 0.0
@@ -151,9 +154,8 @@ def _descend(loss: Array, place: NDArray[np.int64], levels: int) -> tuple[Array,
         longest += 1
         each = np.divide(mass, ways, out=np.zeros(settings), where=ways > 0)
         mass = np.zeros(settings)
-        for step, valid in _neighbours(settings, place, levels):
-            moved = valid[(loss[valid + step] < loss[valid]) & (each[valid] > 0)]
-            mass[moved + step] += each[moved]
+        for step, lower in down:
+            mass[lower + step] += each[lower]
         stopped = ways == 0
         ended[stopped] += mass[stopped]
         mass[stopped] = 0.0

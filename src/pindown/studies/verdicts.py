@@ -29,9 +29,9 @@ def decide(supported: bool, refuted: bool) -> str:
 def alike(claim: str, compared: Sequence[tuple[str, SamplerComparison]]) -> Verdict:
     """Whether every one of these optimisers draws functions as random solutions do."""
     rule = (
-        f"Refuted where some optimiser's total variation on held-out draws is above {MATERIAL:g} with its 95% interval; "
-        f"supported where that and the excess over the null are below {MATERIAL:g} with their intervals for every one, "
-        f"and each sampler has shown at least {_SEEN:.0%} of its mass; else undecided."
+        f"Refuted where some optimiser's total variation on held-out draws is above {MATERIAL:g} with its 95% "
+        f"interval; supported where that and the excess over the null are below {MATERIAL:g} with their intervals for "
+        f"every one, and each sampler has shown at least {_SEEN:.0%} of its mass; else undecided."
     )
     if not compared:
         return Verdict(claim, "undecided", rule, "Nothing could be compared.")
