@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from pindown.network.sampler_results import BothSamplers, FunctionCount, Sampler
 from pindown.report.study import study_sections, write_study_report
 from pindown.studies.bayes_code import bits_back_length
 from pindown.studies.compression import QUESTIONS, compression
+from pindown.studies.counting import embedded_ranks
 from pindown.studies.exhaustive import exhaust, grid_levels
-from pindown.studies.question_2 import embedded_ranks
 from pindown.studies.results import Answer, CompressionStudy, Curve, Figure, NamedComparison, Point, Verdict
 from pindown.studies.steps import Step, Workshop
 from pindown.studies.tasks import arc_cosine_kernel, boolean_task, random_labels
@@ -50,6 +51,7 @@ def test_enumeration_is_that_of_plain_loops() -> None:
     def out(setting: tuple[int, ...]) -> list[float]:
         return [sum(values[s] * v for s, v in zip(setting, row, strict=True)) for row in x.tolist()]
 
+    @cache
     def loss(setting: tuple[int, ...]) -> float:
         a, b = out(setting)[:2]
         return round((math.log1p(math.exp(-a)) + math.log1p(math.exp(b))) / 2, 12)
@@ -172,8 +174,9 @@ def compared(held: float, error: float = 0.01, *, unseen: float = 0.05) -> Sampl
     both = BothSamplers(one(3.0, 0.1, "bits"), one(4.0, 0.1, "bits"))
     counts = (FunctionCount("0f", 30, 20), FunctionCount("1f", 1, 0))
     return SamplerComparison(
-        8, 400, 400, 900, 50, one(1.0, 0.002), (9, 20), one(held + 0.1), one(0.1), one(held), 0.01, one(held), one(held),
-        one(0.5, 0.1, "bits"), both, BothSamplers(one(unseen), one(unseen)), one(0.7, 0.05), one(0.6, 0.05), counts, 0,
+        8, 400, 400, 900, 50, one(1.0, 0.002), (9, 20), one(held + 0.1), one(0.1), one(held), 0.01, one(held),
+        one(held), one(0.5, 0.1, "bits"), both, BothSamplers(one(unseen), one(unseen)), one(0.7, 0.05),
+        one(0.6, 0.05), counts, 0,
     )  # fmt: skip
 
 

@@ -15,14 +15,13 @@ import torch
 from pindown.errors import InputError
 from pindown.network.progress import rising
 from pindown.studies.question_1 import answer_1
-from pindown.studies.question_2 import answer_2
 from pindown.studies.results import Answer, CompressionStudy
 from pindown.studies.steps import Workshop
 
 __all__ = ["QUESTIONS", "CompressionStudy", "compression"]
 
 Progress = Callable[[float, str], None]
-QUESTIONS: Mapping[int, Callable[..., Answer]] = {1: answer_1, 2: answer_2}
+QUESTIONS: Mapping[int, Callable[..., Answer]] = {1: answer_1}
 
 
 def compression(
