@@ -73,6 +73,7 @@ def test_the_error_of_shared_layers_is_that_of_blocks() -> None:
     assert spread > 2 * naive
 
 
+@pytest.mark.slow
 def test_splitting_agrees_with_rejection() -> None:
     prior = PerceptronPrior((7, 4, 1))
     x, y, train = boolean(10, seed=6)
@@ -93,18 +94,18 @@ def geometric(n: int, p: float, seed: int) -> torch.Tensor:
 def test_a_sampler_against_itself_is_its_null() -> None:
     inputs = torch.eye(16)
     outcomes = [
-        compare_samplers(geometric(400, 0.01, 2 * s), geometric(1200, 0.01, 2 * s + 1), inputs, splits=60, seed=s)
-        for s in range(20)
+        compare_samplers(geometric(400, 0.01, 2 * s), geometric(1200, 0.01, 2 * s + 1), inputs, splits=40, seed=s)
+        for s in range(12)
     ]
     excess = np.asarray([o.excess.value for o in outcomes])
-    assert abs(excess.mean()) < 4 * excess.std(ddof=1) / math.sqrt(20) + 0.005
+    assert abs(excess.mean()) < 4 * excess.std(ddof=1) / math.sqrt(12) + 0.005
     assert np.mean([o.null.value for o in outcomes]) > 0.2  # the uncorrected figure alone would look like a difference
     held = np.asarray([o.held_out_total_variation.value for o in outcomes])
     assert abs(held.mean()) < 0.03
     assert np.mean([o.corrected_total_variation.value for o in outcomes]) < np.mean(
         [o.total_variation.value for o in outcomes]
     )
-    assert np.mean([o.p_value < 0.05 for o in outcomes]) <= 0.25  # 1 of 20 expected
+    assert np.mean([o.p_value < 0.05 for o in outcomes]) <= 0.25  # fewer than 1 of 12 expected
 
 
 def test_two_geometric_samplers_differ_by_what_they_differ() -> None:

@@ -129,7 +129,7 @@ def test_random_labels_cost_more() -> None:
     each = []
     for seed in range(3):
         coins = random_labels(task, seed)
-        each.append(random_solutions(prior, coins.train_x, coins.train_y, count=100, draws=2**24, engine="rejection"))
+        each.append(random_solutions(prior, coins.train_x, coins.train_y, count=100, draws=2**23, engine="rejection"))
     assert np.mean([e.bits.value for e in each]) > 12 - 2  # the mean over all labels is at least 12 (Gibbs)
     assert rule.bits.value < np.mean([e.bits.value for e in each]) - 1
 
