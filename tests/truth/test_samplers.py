@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from scipy.stats import spearmanr
 
 from pindown import compare_samplers
-from pindown.errors import InputError
+from pindown.errors import CheckpointError, InputError
 from pindown.network import function_statistics as stats
 from pindown.network.ensemble_training import EnsembleOptimiser, train_ensemble
 from pindown.network.perceptrons import PerceptronPrior
@@ -201,3 +202,25 @@ def test_what_no_comparison_can_use_is_refused() -> None:
     one_block = random_solutions(PerceptronPrior((7, 1)), x[train], y[train], count=10)
     with pytest.raises(InputError, match="independent groups"):
         compare_samplers(labels[:, :4], one_block, x[:4])
+
+
+def test_rejection_goes_on_to_the_same_answer(tmp_path: Path) -> None:
+    prior = PerceptronPrior((7, 4, 1))
+    x, y, train = boolean(8, seed=2)
+    whole = random_solutions(prior, x[train], y[train], count=4000, seed=2)
+    random_solutions(prior, x[train], y[train], count=50, seed=2, checkpoint=tmp_path)
+    again = random_solutions(prior, x[train], y[train], count=4000, seed=2, checkpoint=tmp_path)
+    assert again.bits == whole.bits
+    assert torch.equal(again.points, whole.points)
+    assert torch.equal(again.groups, whole.groups)
+    with pytest.raises(CheckpointError, match="another measurement"):
+        random_solutions(prior, x[train], y[train], count=50, seed=3, checkpoint=tmp_path)
+
+
+def test_training_leaves_the_global_random_state_alone() -> None:
+    x, y, train = boolean(6, seed=1)
+    before = torch.get_rng_state()
+    first = train_ensemble(PerceptronPrior((7, 4, 1)), x[train], y[train], runs=4, seed=1)[0]
+    again = train_ensemble(PerceptronPrior((7, 4, 1)), x[train], y[train], runs=4, seed=1)[0]
+    assert torch.equal(first.points, again.points)
+    assert torch.equal(torch.get_rng_state(), before)
