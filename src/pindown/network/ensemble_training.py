@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -165,11 +164,6 @@ def train_ensemble(
             if progress is not None:
                 progress((first + count * share) / runs, f"training {runs:,} networks: {how}")
     return {stop: _collect(prior, taken[stop], runs, stop, how) for stop in stops}
-
-
-def content_mark(x: Tensor, y: Tensor) -> str:
-    """A digest of a training set."""
-    return hashlib.sha256(x.contiguous().numpy().tobytes() + y.contiguous().numpy().tobytes()).hexdigest()
 
 
 _Taken = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # points, runs, margins, losses, epochs

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from pindown.errors import InputError
-from pindown.network.perceptrons import PerceptronPrior
 from pindown.rng import torch_generator
 
 __all__ = ["BinaryTask", "arc_cosine_kernel", "boolean_task", "digit_pair_task", "orthant_bits_draws", "random_labels"]
@@ -130,8 +129,3 @@ def orthant_bits_draws(kernel: Tensor, y: Tensor, draws: int, rng: torch.Generat
             hits += int(((root @ z[:, alive]) > 0).all(0).sum())
         done += n
     return hits, done
-
-
-def prior_of(widths: tuple[int, ...], **more: float | str) -> PerceptronPrior:
-    """The study's prior, N(0, 1/fan_in) and N(0, 1), on a network of these widths."""
-    return PerceptronPrior(widths, **more)  # type: ignore[arg-type]
