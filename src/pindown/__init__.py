@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pindown.network.bitplanes import bitplanes
     from pindown.network.compare import compare
     from pindown.network.compare_results import NetworkComparison
+    from pindown.network.compare_samplers import compare_samplers
     from pindown.network.concentration import Concentration, concentration
     from pindown.network.learning_coefficient import learning_coefficient
     from pindown.network.learning_coefficient_result import LearningCoefficient
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from pindown.network.pruning import pruning
     from pindown.network.pruning_results import Pruning
     from pindown.network.results import Audit
+    from pindown.network.sampler_results import SamplerComparison
     from pindown.network.spectrum import spectrum
     from pindown.network.spectrum_result import Spectrum
     from pindown.network.subject import Subject
@@ -83,6 +85,7 @@ __all__ = [
     "Product",
     "Profile",
     "Pruning",
+    "SamplerComparison",
     "Simplex",
     "Spectrum",
     "Status",
@@ -97,6 +100,7 @@ __all__ = [
     "basin",
     "bitplanes",
     "compare",
+    "compare_samplers",
     "concentration",
     "learning_coefficient",
     "learning_coefficient_over_training",
@@ -130,6 +134,7 @@ _HOME = {
     "Product": "pindown.spaces.product",
     "Profile": "pindown.engine.profile",
     "Pruning": "pindown.network.pruning_results",
+    "SamplerComparison": "pindown.network.sampler_results",
     "Simplex": "pindown.spaces.simplex",
     "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
@@ -142,6 +147,7 @@ _HOME = {
     "audit": "pindown.network.audit",
     "bitplanes": "pindown.network.bitplanes",
     "compare": "pindown.network.compare",
+    "compare_samplers": "pindown.network.compare_samplers",
     "concentration": "pindown.network.concentration",
     "learning_coefficient": "pindown.network.learning_coefficient",
     "learning_coefficient_over_training": "pindown.network.over_training",

@@ -1,0 +1,368 @@
+"""Question 1. Is what an optimiser finds a random draw of the zero-loss solutions?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pindown.estimate import Estimate
+from pindown.network.compare_samplers import compare_samplers
+from pindown.network.ensemble_training import EnsembleOptimiser
+from pindown.network.perceptrons import PerceptronPrior
+from pindown.network.sampler_results import SamplerComparison
+from pindown.rng import child_seed, torch_generator
+from pindown.studies.exhaustive import exhaust
+from pindown.studies.labels import Found, draw_random, make_task, optimiser_record, train_runs
+from pindown.studies.results import Answer, Curve, Figure, NamedComparison, Point, Verdict
+from pindown.studies.steps import Step, Workshop
+from pindown.studies.verdicts import alike, gap_closed, slope_differs
+
+__all__ = ["Sizes", "answer_1"]
+
+TITLE = "Is what an optimiser finds a random draw of the zero-loss solutions?"
+STOPS = (0, 1, 64)
+_LEAST_LEFT = 60  # random solutions of large margins below which nothing is said
+
+OPTIMISERS = (
+    EnsembleOptimiser(rate=0.1),
+    EnsembleOptimiser(rate=0.02),
+    EnsembleOptimiser(rate=0.5),
+    EnsembleOptimiser(rate=0.1, batch=32),
+    EnsembleOptimiser(rate=0.01, momentum=0.9),
+    EnsembleOptimiser("adam", rate=0.003),
+)
+MORE_OPTIMISERS = (
+    EnsembleOptimiser(rate=0.005),
+    EnsembleOptimiser(rate=0.1, batch=1),
+    EnsembleOptimiser(rate=0.02, batch=64),
+    EnsembleOptimiser(rate=0.05, momentum=0.9),
+    EnsembleOptimiser("adam", rate=0.001),
+    EnsembleOptimiser("adam", rate=0.01),
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is drawn.
+
+    Attributes:
+        count: random solutions of each task.
+        draws: random networks that are tried for them at most.
+        margin_draws: the same for those of large margins.
+        runs: runs of each optimiser.
+        splits: random splits of each comparison.
+        train: training-set sizes of the Boolean task, with the number of training sets of each.
+        pair_runs: random solutions, and runs, of each pair of digits and width.
+    """
+
+    count: int = 2500
+    draws: int = 2**29
+    margin_draws: int = 2**26
+    runs: int = 500
+    splits: int = 60
+    train: tuple[tuple[int, int], ...] = ((64, 1),)
+    pair_runs: int = 400
+    optimisers: tuple[EnsembleOptimiser, ...] = OPTIMISERS
+    widths: tuple[int, ...] = (7, 40, 40, 1)
+    pair_widths: tuple[int, ...] = (2, 8, 32)
+    pairs: tuple[tuple[int, int], ...] = ((0, 7), (1, 8), (4, 9))
+
+
+FULL = Sizes(
+    count=20_000, draws=2**33, margin_draws=2**32, runs=5000, splits=200, train=((64, 5), (32, 3)), pair_runs=4000,
+    optimisers=(*OPTIMISERS, *MORE_OPTIMISERS), pairs=((0, 7), (1, 8), (4, 9), (2, 3), (5, 6)),
+)  # fmt: skip
+
+
+def answer_1(shop: Workshop, *, full: bool, seed: int, sizes: Sizes | None = None) -> Answer:
+    """Compare optimisers with random solutions on the built-in tasks."""
+    sizes = sizes or (FULL if full else Sizes())
+    tasks = [
+        {"kind": "boolean", "m": m, "training_set": child_seed(seed, 1, k) % 2**31}
+        for m, sets in sizes.train
+        for k in range(sets)
+    ]
+    shop.window(0.0, 0.7)
+    first = shop.run([s for i, task in enumerate(tasks) for s in _steps(i, task, sizes, seed)] + _pairs(sizes, seed))
+    figures: list[Figure] = []
+    comparisons: list[NamedComparison] = []
+    margins: list[Step] = []
+    for i, task in enumerate(tasks):
+        for k in range(len(sizes.optimisers)):
+            runs = Found(first[f"q1-{i}-train-{k}"]["0"], make_task(task))
+            if len(runs):
+                margins.append(_margin_step(i, k, task, float(np.median(runs.margins)), sizes, seed))
+    shop.window(0.7, 0.3)
+    second = shop.run(margins)
+    for i, task in enumerate(tasks):
+        own, compared = _compared(i, task, sizes, first, second, seed)
+        figures += own
+        comparisons += compared
+    exact, exact_curves, exact_verdict = exact_networks()
+    pair_figures, pair_curves, pair_verdict = _pair_answers(sizes, first, seed)
+    figures += [*_coins(first), *exact, *pair_figures]
+    return Answer(
+        1, TITLE, (*_verdicts(comparisons), exact_verdict, pair_verdict), tuple(figures),
+        (*exact_curves, *pair_curves), tuple(comparisons), tuple(_notes(comparisons)), shop.seconds,
+    )  # fmt: skip
+
+
+def _steps(i: int, task: Mapping[str, Any], sizes: Sizes, seed: int) -> list[Step]:
+    common = {"task": task, "widths": sizes.widths}
+    steps = [
+        Step(f"q1-{i}-random", "random solutions", draw_random,
+             {**common, "count": sizes.count, "draws": sizes.draws, "seed": child_seed(seed, 2, i)}, 70.0)
+    ]  # fmt: skip
+    for k, how in enumerate(sizes.optimisers):
+        arguments = {
+            **common, "how": optimiser_record(how), "runs": sizes.runs, "stops": STOPS,
+            "seed": child_seed(seed, 3, i, k),
+        }  # fmt: skip
+        steps.append(Step(f"q1-{i}-train-{k}", f"training: {how}", train_runs, arguments, 30.0))
+    if i == 0:
+        coins = {"kind": "boolean", "m": 16, "training_set": task["training_set"]}
+        for name, spec in (("labels", coins), ("coins", {**coins, "coins": child_seed(seed, 4)})):
+            arguments = {
+                "task": spec, "widths": sizes.widths, "count": 200, "draws": sizes.draws // 4,
+                "seed": child_seed(seed, 5),
+            }  # fmt: skip
+            steps.append(Step(f"q1-control-{name}", "16 labels, and 16 coins", draw_random, arguments, 15.0))
+    return steps
+
+
+def _margin_step(i: int, k: int, task: Mapping[str, Any], margin: float, sizes: Sizes, seed: int) -> Step:
+    arguments = {
+        "task": task, "widths": sizes.widths, "count": sizes.count, "draws": sizes.margin_draws, "margin": margin,
+        "seed": child_seed(seed, 6, i, k),
+    }  # fmt: skip
+    return Step(f"q1-{i}-margin-{k}", "random solutions of large margins", draw_random, arguments, 14.0)
+
+
+def _pairs(sizes: Sizes, seed: int) -> list[Step]:
+    steps: list[Step] = []
+    for j, digits in enumerate(sizes.pairs):
+        for width in sizes.pair_widths:
+            common = {
+                "task": _pair_task(j, digits, seed),
+                "widths": (16, width, 1),
+                "seed": child_seed(seed, 8, j, width),
+            }
+            steps.append(
+                Step(f"q1-pair-{j}-{width}-random", "random solutions of pairs of digits", draw_random,
+                     {**common, "count": sizes.pair_runs, "draws": sizes.draws // 8}, 6.0)
+            )  # fmt: skip
+            steps.append(
+                Step(f"q1-pair-{j}-{width}-train", "training on pairs of digits", train_runs,
+                     {**common, "how": optimiser_record(EnsembleOptimiser(rate=0.02, batch=4)),
+                      "runs": sizes.pair_runs, "stops": (0,)}, 3.0)
+            )  # fmt: skip
+    return steps
+
+
+def _pair_task(j: int, digits: tuple[int, int], seed: int) -> dict[str, Any]:
+    return {"kind": "digits", "digits": digits, "m": 16, "training_set": child_seed(seed, 7, j) % 2**31}
+
+
+def _compared(
+    i: int, spec: Mapping[str, Any], sizes: Sizes, first: Mapping[str, Any], second: Mapping[str, Any], seed: int
+) -> tuple[list[Figure], list[NamedComparison]]:
+    task = make_task(spec)
+    random = Found(first[f"q1-{i}-random"], task)
+    bits = Estimate.from_dict(first[f"q1-{i}-random"]["bits"])
+    group = f"random solutions, {task.name}"
+    figures = [Figure(group, "−log2 P(S)", bits), *_quality(group, random)]
+    comparisons: list[NamedComparison] = []
+    for k, how in enumerate(sizes.optimisers):
+        for stop in STOPS:
+            record = first[f"q1-{i}-train-{k}"][str(stop)]
+            runs = Found(record, task)
+            name = f"{how}; {_stop_words(stop)}"
+            if len(runs) < 2 or random.distinct_groups(np.ones(len(random), dtype=bool)) < 4:
+                continue
+            figures += [
+                Figure(name, "share of runs that fit", _share(len(runs), runs.attempted)),
+                *_quality(name, runs),
+                Figure(name, "median margin", Estimate(float(np.median(runs.margins)), 0.0, "1", "exact")),
+            ]
+            among: list[tuple[str, Found, NDArray[np.bool_]]] = [
+                ("all", random, np.ones(len(random), dtype=bool)),
+                ("margins as large", random, random.margins >= np.median(runs.margins)),
+                ("margins as large for their size", random, random.scaled >= np.median(runs.scaled)),
+            ]
+            if stop == 0 and int(among[1][2].sum()) < sizes.count:
+                deep = Found(second[f"q1-{i}-margin-{k}"], task)
+                if len(deep) > int(among[1][2].sum()):
+                    among[1] = ("margins as large", deep, np.ones(len(deep), dtype=bool))
+            for words, source, keep in among:
+                if words != "all" and (int(keep.sum()) < _LEAST_LEFT or source.distinct_groups(keep) < 4):
+                    continue
+                found = compare_samplers(
+                    runs.sample(),
+                    source.sample(keep),
+                    task.x,
+                    splits=sizes.splits,
+                    seed=child_seed(seed, 9, i, k, stop),
+                )
+                comparisons.append(NamedComparison(name, task.name, words, _shortened(found)))
+    return figures, comparisons
+
+
+def _shortened(found: SamplerComparison) -> SamplerComparison:
+    """With the functions that a chart can show."""
+    return replace(found, counts=found.counts[:60])
+
+
+def _quality(group: str, found: Found) -> list[Figure]:
+    return [
+        Figure(group, "share with every label of the task", found.mean(found.exact, "fitting networks")),
+        Figure(group, "mean error on the other inputs", found.mean(found.errors, "fitting networks")),
+    ]
+
+
+def _share(some: int, of: int) -> Estimate:
+    p = (some + 2) / (of + 4)  # Agresti and Coull (1998): the error stays above zero at the ends
+    return Estimate(some / of, math.sqrt(p * (1 - p) / (of + 4)), "1", reference="runs started")
+
+
+def _stop_words(stop: int) -> str:
+    return "first fit" if stop == 0 else f"{stop} epoch{'s' if stop > 1 else ''} later"
+
+
+def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
+    at = {s: [c for c in comparisons if c.name.endswith(_stop_words(s)) and c.among == "all"] for s in STOPS}
+    out = [
+        alike("At the first fit, optimisers draw functions as random solutions do.", _named(at[0])),
+        alike("64 epochs after the first fit, optimisers draw functions as random solutions do.", _named(at[64])),
+    ]
+    for among, words in (
+        ("margins as large", "of margins at least as large as the optimiser’s median"),
+        ("margins as large for their size", "of margins at least as large, each over the network’s own output size,"),
+    ):
+        whole = {(c.name, c.task): c.comparison for c in comparisons if c.among == "all"}
+        pairs = [
+            (c.name, whole[c.name, c.task], c.comparison)
+            for c in comparisons
+            if c.among == among and (c.name, c.task) in whole
+        ]
+        out.append(gap_closed(f"Random solutions {words} are drawn as the optimiser’s are.", pairs))
+    return out
+
+
+def _named(compared: Sequence[NamedComparison]) -> list[tuple[str, SamplerComparison]]:
+    return [(f"{c.name} ({c.task})", c.comparison) for c in compared]
+
+
+def _coins(first: Mapping[str, Any]) -> list[Figure]:
+    """The negative control: labels without a rule cost about a bit each, or more."""
+    out: list[Figure] = []
+    for name, words in (("labels", "16 labels of the task"), ("coins", "16 coins in their place")):
+        bits = Estimate.from_dict(first[f"q1-control-{name}"]["bits"])
+        out.append(
+            Figure("control", f"bits a label, {words}", replace(bits, value=bits.value / 16, stderr=bits.stderr / 16))
+        )
+    return out
+
+
+def exact_networks() -> tuple[list[Figure], list[Curve], Verdict]:
+    """Networks of up to 20 weight bits, where nothing is sampled."""
+    x = torch.randn((8, 3), generator=torch_generator(0, 0xE0))
+    cases = [
+        ("perceptron, 4 weights of 4 bits", PerceptronPrior((3, 1)), 4, x),
+        ("2-2-1 ReLU, 9 weights of 2 bits", PerceptronPrior((2, 2, 1)), 2, x[:, :2]),
+        ("3-3-1 tanh, 16 weights of 1 bit", PerceptronPrior((3, 3, 1), activation="tanh"), 1, x),
+    ]
+    figures: list[Figure] = []
+    curves: list[Curve] = []
+    totals: list[tuple[str, float]] = []
+    for name, prior, bits, inputs in cases:
+        y = (inputs[:, 0] + 0.3 * inputs[:, 1] > 0).long()
+        found = exhaust(prior, bits, inputs, torch.arange(3), y)
+        totals.append((name, found.total_variation))
+        for what, value, unit in (
+            ("−log2 P(S)", -math.log2(found.solution_probability), "bits"),
+            ("share of descents that fit", found.reached, "1"),
+            ("total variation", found.total_variation, "1"),
+            ("relative entropy", found.relative_entropy, "bits"),
+            ("entropy, descent", found.entropies[0], "bits"),
+            ("entropy, random", found.entropies[1], "bits"),
+        ):
+            figures.append(Figure(f"exact: {name}", what, Estimate(value, 0.0, unit, "exact", reference="grid")))
+        order = np.argsort(-found.random)
+        points = tuple(
+            Point(float(found.random[j]), Estimate(float(found.optimiser[j]), 0.0, "1", "exact")) for j in order[::-1]
+        )
+        curves.append(Curve("Exact distributions over functions", name, "random settings", "descent", points))
+    rule = "Supported where the total variation is exactly 0 in every case, refuted where it is not in some."
+    worst = max(totals, key=lambda t: t[1])
+    return figures, curves, Verdict(
+        "Descent on a grid of weights draws functions as random settings do.",
+        "refuted" if worst[1] > 1e-9 else "supported", rule, f"Largest: {worst[0]}, {worst[1]:.4g} exactly.",
+    )  # fmt: skip
+
+
+def _pair_answers(sizes: Sizes, first: Mapping[str, Any], seed: int) -> tuple[list[Figure], list[Curve], Verdict]:
+    """Error of both samplers against width, few training examples (Peleg and Hein 2024)."""
+    means: dict[str, list[Estimate]] = {"random": [], "train": []}
+    names = {"random": "random solutions", "train": "SGD, first fit"}
+    changes: dict[str, list[float]] = {"random": [], "train": []}
+    for sampler, rows in means.items():
+        for width in sizes.pair_widths:
+            each = [_pair_error(first, j, width, sampler, sizes, seed) for j in range(len(sizes.pairs))]
+            rows.append(_mean([e.value for e in each], [e.stderr for e in each]))
+        for j in range(len(sizes.pairs)):
+            ends = (sizes.pair_widths[0], sizes.pair_widths[-1])
+            low, high = (_pair_error(first, j, w, sampler, sizes, seed) for w in ends)
+            changes[sampler].append(high.value - low.value)
+    figures = [
+        Figure(f"pairs of digits, width {w}", f"mean error, {names[s]}", e)
+        for s, rows in means.items()
+        for w, e in zip(sizes.pair_widths, rows, strict=True)
+    ]
+    curves = [
+        Curve("Pairs of digits, 16 examples", names[s], "hidden units", "error on the other images",
+              tuple(Point(float(w), e) for w, e in zip(sizes.pair_widths, rows, strict=True)))
+        for s, rows in means.items()
+    ]  # fmt: skip
+    over_pairs = {s: _spread(values) for s, values in changes.items()}
+    claim = "With few examples, width helps SGD and not random solutions."
+    return figures, curves, slope_differs(claim, over_pairs["train"], over_pairs["random"])
+
+
+def _pair_error(first: Mapping[str, Any], j: int, width: int, sampler: str, sizes: Sizes, seed: int) -> Estimate:
+    record = first[f"q1-pair-{j}-{width}-{sampler}"]
+    found = Found(record["0"] if sampler == "train" else record, make_task(_pair_task(j, sizes.pairs[j], seed)))
+    return found.mean(found.errors, "fitting networks")
+
+
+def _mean(values: Sequence[float], errors: Sequence[float]) -> Estimate:
+    n = len(values)
+    return Estimate(float(np.mean(values)), math.sqrt(sum(e * e for e in errors)) / n, "1", reference="mean over pairs")
+
+
+def _spread(values: Sequence[float]) -> Estimate:
+    """The mean over pairs with the error of their spread."""
+    n = len(values)
+    error = float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return Estimate(float(np.mean(values)), error, "1", reference="over pairs", dof=float(max(n - 1, 1)))
+
+
+def _notes(comparisons: Sequence[NamedComparison]) -> list[str]:
+    names = {(c.name, c.task) for c in comparisons if c.among == "all"}
+    matched = {(c.name, c.task) for c in comparisons if c.among == "margins as large"}
+    out = [
+        "Random weights are drawn from the distribution that training starts from; another prior has another P_B.",
+        "Runs that had no training error at the first fit and have one later are left out at the later stop; the share "
+        "that fits says how many there are.",
+    ]
+    if names - matched:
+        out.append(
+            f"For {len(names - matched)} of {len(names)} optimisers and stops fewer than {_LEAST_LEFT} random "
+            "solutions have margins as large: whether matching margins closes their gap is not measured."
+        )
+    return out
