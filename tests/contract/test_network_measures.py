@@ -42,12 +42,12 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     ),
 }
 DEAR = {"bridge", "learning coefficient"}
-"""Seconds each: by default on one module of each path."""
-ONE_OF_EACH = {"perceptron", "frozen part", "lstm"}
+"""Seconds each: by default on one module."""
+DEAR_ON = {"perceptron"}
 ALL = [
     pytest.param(
         case, measure, id=f"{case.name}-{measure}".replace(" ", "-"),
-        marks=[pytest.mark.slow] if measure in DEAR and case.name not in ONE_OF_EACH else [],
+        marks=[pytest.mark.slow] if measure in DEAR and case.name not in DEAR_ON else [],
     )
     for case in ZOO
     for measure in MEASURES
