@@ -152,3 +152,21 @@ def test_every_status_says_what_to_do() -> None:
         assert status.message.endswith(".")
         assert Status(str(status)) is status
     assert [status for status in Status if status.ok] == [Status.REACHED, Status.WIDENED]
+
+
+def test_intervals_end_where_the_quantity_does() -> None:
+    """A share near 1: the interval is cut at 1 and at no other end; one inside its support is left alone."""
+    share = Estimate(0.98, 0.05, "1", support=(0.0, 1.0))
+    free = Estimate(0.98, 0.05, "1")
+    assert share.interval()[1] == 1.0 < free.interval()[1]
+    assert share.interval()[0] == free.interval()[0]
+    assert Estimate(0.5, 0.05, "1", support=(0.0, 1.0)).interval() == Estimate(0.5, 0.05, "1").interval()
+    assert "support" not in free.to_dict()
+    again = Estimate.from_dict(json.loads(json.dumps(share.to_dict(), allow_nan=False)))
+    assert again == share
+    assert Estimate(0.9, 0.0, "1", "lower_bound", support=(0.0, 1.0)).interval() == (0.9, math.inf)
+    with pytest.raises(InputError, match="support"):
+        Estimate(0.5, 0.1, "1", support=(1.0, 1.0))
+    for damage in ([0.0], "x", [1.0, 0.0], 3):
+        with pytest.raises(CheckpointError):
+            Estimate.from_dict(share.to_dict() | {"support": damage})

@@ -31,7 +31,7 @@ from pindown.cli.app import app
 from pindown.errors import CheckpointError, DataError, InputError
 from pindown.network.bitplanes import plan_bitplanes
 from pindown.network.number_formats import number_format
-from pindown.network.plane_levels import Level
+from pindown.network.plane_levels import Bracket, Level
 from pindown.network.plane_search import Rule, bracket, first_guess
 from pindown.network.precision import Option, cheapest
 from pindown.network.replaced import ReplacedLoss, WeightTensor, weight_tensors
@@ -303,6 +303,24 @@ def test_a_format_that_does_not_fit_tolerates_nothing() -> None:
     form = number_format("fp8")
     found = bracket(RULE, form, known(form, lambda k: 3.0, []), guess=2)
     assert (found.low, found.high, found.fits, len(found.levels)) == (0, 0, False, 1)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_a_decided_bracket_is_off_by_a_plane_no_more_often_than_its_decisions_err(confidence: float) -> None:
+    """A normal variable of the stated error lies a plane or more away with the probability that a decision errs."""
+    e = Bracket(7, 7, True, (), (), confidence).tolerated
+    assert (e.kind, e.value, e.status) == ("estimate", 7.0, Status.REACHED)
+    assert math.erfc(1.0 / (e.stderr * math.sqrt(2.0))) == pytest.approx(1.0 - confidence, rel=1e-9)
+    assert e.interval(confidence) == pytest.approx((6.0, 8.0))
+    # Control: without an error the interval claims certainty at any level.
+    assert e.interval(0.999)[0] < 6.0
+
+
+def test_brackets_that_are_open_or_empty() -> None:
+    still_open = Bracket(4, 6, True, (), (), 0.95).tolerated
+    assert (still_open.kind, still_open.value, still_open.status) == ("lower_bound", 4.0, Status.NOT_CONVERGED)
+    nothing = Bracket(0, 0, False, (), (), 0.95).tolerated
+    assert (nothing.kind, nothing.value) == ("exact", 0.0)
 
 
 def test_a_level_that_cannot_be_decided_gives_bounds() -> None:

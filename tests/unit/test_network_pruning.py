@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from network_zoo import ZOO
+from torch import Tensor, nn
 
 import pindown
 from pindown.errors import CheckpointError, InputError
@@ -248,3 +249,65 @@ def test_channels_through_batch_norm_and_flatten() -> None:
     # one channel each: 2·9 + 1, batch norm 2, 9 + 1, 4·3 + 3
     total = (2 * 9 * 6 + 6) + 12 + (6 * 9 * 4 + 4) + (16 * 3 + 3)
     assert last.kept == pytest.approx((19 + 2 + 10 + 15) / total)
+
+
+class Attentive(nn.Module):
+    """One head of attention written out in linear layers, then a feed-forward layer."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(4, width, bias=False) for _ in range(3))
+        self.out, self.head = nn.Linear(width, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        weights = torch.softmax(q @ k.transpose(1, 2), -1)
+        return self.head(torch.tanh(self.out(weights @ v)).mean(1))
+
+
+@needs_torch_pruning
+def test_channels_of_attention_that_do_nothing_go() -> None:
+    """Planted: two of six channels of queries, keys and values, and three of eight units behind them, do nothing.
+
+    Whether values go with queries and keys is for the graph to say; each group has to lose its two.
+    """
+    g = torch.Generator().manual_seed(0)
+    model = Attentive()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=g))
+        for layer in (model.q, model.k, model.v):
+            layer.weight[4:] *= 1e-5
+        model.out.weight[:, 4:] *= 1e-5
+        model.out.weight[5:] *= 1e-5
+        model.out.bias[5:] = 0.0
+        model.head.weight[:, 5:] *= 1e-5
+    x = torch.randn(40, 3, 4, generator=g)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    subject = Subject(model, "mse", (x, model(x).detach()), prior="he")
+    found = pindown.pruning(subject, epsilon=0.01, structured=True, draws=2)
+    assert found.unsupported == ()
+    lost = {t.name.removesuffix(" (channels)"): round(t.weights * (1.0 - t.kept)) for t in found.tensors}
+    assert lost.pop("out") == 3
+    assert lost
+    assert set(lost) <= {"q", "k", "v"}
+    assert set(lost.values()) == {2}
+    assert found.curve.at is not None
+    assert found.curve.at.rise.value < 1e-6
+    assert found.control is not None
+    assert found.control.pruned < found.curve.pruned  # control: an order that knows nothing
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
+
+
+@needs_torch_pruning
+def test_attention_that_cannot_lose_channels_is_unsupported_or_keeps_its_function() -> None:
+    """nn.MultiheadAttention: what is pruned is measured, what cannot be is named, and nothing is changed."""
+    case = next(c for c in ZOO if c.name == "attention used twice")
+    model, x, y = case.build()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    found = pindown.pruning(Subject(model, "cross_entropy", (x, y)), epsilon=0.05, structured=True, draws=0)
+    named = [t.name.removesuffix(" (channels)") for t in found.tensors]
+    assert named or found.unsupported
+    assert not any(n in u for n in named for u in found.unsupported if u.startswith(f"{n}:"))
+    assert found.kept.status in (Status.REACHED, Status.OUT_OF_RANGE, Status.UNSUPPORTED)
+    assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())

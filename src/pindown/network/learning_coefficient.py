@@ -76,6 +76,10 @@ def learning_coefficient(
     1.1, smaller steps give the same answer, and moves are accepted (at least 95% of what a corrected move would accept
     where nothing is rejected); else the status is *not converged* and the interval is the whole line.
 
+    λ is a figure of the function: it stays where a smooth change of coordinates, such as rescaling the units of a ReLU
+    layer, keeps every output (Watanabe 2009, Algebraic geometry and statistical learning theory, ch. 2). λ̂ at a finite
+    nβ moves with it a little, since the localisation is a ball in the weights.
+
     Args:
         subject: the model with its loss and data.
         method: ``"hamiltonian"``, ``"mala"``, ``"sgld"``, ``"psgld"`` (preconditioned), ``"engine"``
