@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "BothSamplers", "FunctionCount", "SamplerComparison"]
-
-SCHEMA = "pindown/sampler-comparison/1"
+__all__ = ["BothSamplers", "FunctionCount", "SamplerComparison"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class FunctionCount:
 
 
 @dataclass(frozen=True)
-class SamplerComparison:
+class SamplerComparison(Record, schema="pindown/sampler-comparison/1"):
     """The functions that an optimiser finds against those of random solutions.
 
     Attributes:
@@ -104,19 +101,6 @@ class SamplerComparison:
                 f"  rank correlation {self.rank_correlation}, of log counts {self.log_correlation}",
             ]
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain JSON values under the schema ``pindown/sampler-comparison/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> SamplerComparison:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each function that was shown often."""

@@ -290,7 +290,8 @@ class Subject:
         outside = int((~self._space.inside(points)).sum())
         if not outside:
             return self, ""
-        other = Subject(self.module, **self._rebuild | {"prior": "normal"})
+        changed: dict[str, Any] = {**self._rebuild, "prior": "normal"}
+        other = Subject(self.module, **changed)
         other.solutions = self.solutions
         other.notes = list(dict.fromkeys([*self.notes, *other.notes]))
         return other, (

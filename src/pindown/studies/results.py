@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pindown.estimate import Estimate
-from pindown.network.record import read_record, to_record
+from pindown.network.record import Record
 from pindown.network.sampler_results import SamplerComparison
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCHEMA", "Answer", "CompressionStudy", "Curve", "Figure", "NamedComparison", "Point", "Verdict"]
-
-SCHEMA = "pindown/compression-study/1"
+__all__ = ["Answer", "CompressionStudy", "Curve", "Figure", "NamedComparison", "Point", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class CompressionStudy:
+class CompressionStudy(Record, schema="pindown/compression-study/1"):
     """The answers to one or more of the study's questions.
 
     Attributes:
@@ -157,19 +155,6 @@ class CompressionStudy:
             lines += [f"  {f.group}: {f.name} {f.value}" for f in a.figures]
             lines += [f"  Note: {n}" for n in a.notes]
         return "\n".join(lines[1:])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The study as plain JSON values under the schema ``pindown/compression-study/1``."""
-        return {"schema": SCHEMA, **to_record(self)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> CompressionStudy:
-        """Read back what :meth:`to_dict` wrote.
-
-        Raises:
-            CheckpointError: where the record is of another schema or damaged.
-        """
-        return read_record(cls, record, SCHEMA)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each figure."""
