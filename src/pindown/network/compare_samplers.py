@@ -24,6 +24,8 @@ __all__ = ["SamplerComparison", "compare_samplers"]
 _SHOWN = 300
 Counts = NDArray[np.float64]
 
+_SHARE = (0.0, 1.0)
+
 
 def compare_samplers(
     optimiser_runs: Any, random_solutions: Any, inputs: Any, *, splits: int = 200, seed: int = 0
@@ -85,10 +87,18 @@ def compare_samplers(
         relative = Estimate(value, 0.0, "bits", "lower_bound", status, relative.reference)
     return SamplerComparison(
         inputs=len(x), draws=a.size, attempted=max(a.attempted, a.size), random_draws=b.size, random_groups=groups,
-        reached=Estimate(a.size / max(a.attempted, a.size), (high - low) / 3.92, "1", reference="runs started"),
+        reached=Estimate(
+            a.size / max(a.attempted, a.size), (high - low) / 3.92, "1", reference="runs started",
+            support=_SHARE,
+        ),
         functions=(int((first > 0).sum()), int((second > 0).sum())),
-        total_variation=Estimate(float(total.mean()), job.error(stats.plug_in_total_variation), "1", reference=unit),
-        null=Estimate(float(null.mean()), float(null.std(ddof=1)), "1", reference="two parts of the random solutions"),
+        total_variation=Estimate(
+            float(total.mean()), job.error(stats.plug_in_total_variation), "1", reference=unit, support=_SHARE
+        ),
+        null=Estimate(
+            float(null.mean()), float(null.std(ddof=1)), "1", reference="two parts of the random solutions",
+            support=_SHARE,
+        ),
         excess=Estimate(
             float((total - null).mean()),
             math.hypot(job.error(stats.plug_in_total_variation), float(null.std(ddof=1))), "1", reference=unit,

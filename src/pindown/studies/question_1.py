@@ -227,7 +227,7 @@ def _quality(group: str, found: Found) -> list[Figure]:
 
 def _share(some: int, of: int) -> Estimate:
     p = (some + 2) / (of + 4)  # Agresti and Coull (1998): the error stays above zero at the ends
-    return Estimate(some / of, math.sqrt(p * (1 - p) / (of + 4)), "1", reference="runs started")
+    return Estimate(some / of, math.sqrt(p * (1 - p) / (of + 4)), "1", reference="runs started", support=(0.0, 1.0))
 
 
 def _stop_words(stop: int) -> str:
