@@ -9,6 +9,7 @@ directly revealed preferred the other way, which is that no strong component of 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pindown.choices.budgets import Budgets
-from pindown.choices.cycles import least_mean_cycle
 from pindown.choices.graphs import components, some_cycle
 from pindown.choices.indices import Axiom
 from pindown.choices.spending import Spending
@@ -56,23 +56,22 @@ class Relation:
 
     def sarp(self) -> Axiom:
         """SARP, and the number of pairs of different bundles in one component."""
-        bundle = self._bundles()
         count = 0
         for members in self.parts:
             if len(members) > 1:
-                same = np.unique(bundle[members], return_counts=True)[1]
-                count += math.comb(len(members), 2) - int((same * (same - 1) // 2).sum())
+                count += math.comb(len(members), 2) - self._same(members)
         return Axiom(count == 0, count)
 
     def warp(self) -> Axiom:
         """WARP, and the number of pairs that violate it."""
-        same = np.unique(self._bundles(), return_counts=True)[1]
-        count = _mutual(self.weak) - int((same * (same - 1) // 2).sum())
+        count = _mutual(self.weak) - self._same(range(len(self.weak)))
         return Axiom(count == 0, count)
 
-    def _bundles(self) -> NDArray[np.intp]:
-        """One number for each distinct bundle."""
-        return np.unique(self.spending.budgets.quantities, axis=0, return_inverse=True)[1].reshape(-1)
+    def _same(self, rows: Sequence[int]) -> int:
+        """How many pairs of these observations have one and the same bundle."""
+        quantities = self.spending.budgets.quantities + 0.0  # no negative zeros
+        counts = Counter(quantities[i].tobytes() for i in rows)
+        return sum(math.comb(c, 2) for c in counts.values())
 
 
 def garp(budgets: Budgets) -> bool:
@@ -88,22 +87,27 @@ def garp(budgets: Budgets) -> bool:
     return bool(Relation(budgets).garp())
 
 
-def harp(spending: Spending) -> tuple[bool, list[int]]:
-    """Whether the budgets satisfy HARP, and a cycle that violates it, or none.
+def harp(spending: Spending) -> bool:
+    """Whether the budgets satisfy HARP.
 
-    In floating point the least mean cycle of ``ln E_ij/E_ii`` decides; where it is within rounding of 0, products of
-    fractions on the edges that could matter do.
+    In floating point the least weight ``Σ ln E_ij/E_ii`` of a cycle through each observation decides (Floyd 1962, Warshall
+    1962); where it is within rounding of 0, products of fractions on the edges that could matter do.
     """
     n = len(spending)
     if n == 1:
-        return True, []
+        return True
     weights = np.log(spending.ratios())
-    mean, cycle = least_mean_cycle(weights)
     doubt = 64 * n * np.finfo(float).eps * max(1.0, float(np.abs(weights).max()))
-    if abs(mean) > doubt:
-        return mean > 0, cycle if mean < 0 else []
-    found = _exact_cycle(spending, weights, doubt)
-    return found is None, found or []
+    least = weights.copy()
+    np.fill_diagonal(least, np.inf)
+    if float((least + least.T).min()) < -doubt:
+        return False
+    for k in range(n):
+        np.minimum(least, least[:, k, None] + least[None, k, :], out=least)
+        if least[k, k] < -doubt:
+            return False
+    lowest = float(np.diagonal(least).min())
+    return lowest > doubt or (lowest >= -doubt and _exact_cycle(spending, weights, doubt) is None)
 
 
 def _exact_cycle(spending: Spending, weights: NDArray[np.float64], doubt: float) -> list[int] | None:

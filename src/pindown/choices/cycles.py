@@ -1,4 +1,4 @@
-r"""Cycles that attain an index: the least bottleneck, the greatest ratio, the least product.
+r"""Cycles that attain an index: the least bottleneck, and the greatest ratio.
 
 For weights on the edges of a graph, the *bottleneck* of a cycle is its largest weight; Afriat's index is the least
 bottleneck of any cycle. The greatest ratio of gains to costs round a cycle is found by policy iteration (Howard 1960;
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pindown.choices.graphs import rows_of, some_cycle
 
-__all__ = ["least_bottleneck", "least_mean_cycle", "richest_cycle"]
+__all__ = ["least_bottleneck", "richest_cycle"]
 
 Array = NDArray[np.float64]
 _FEW = 64
@@ -133,15 +133,3 @@ def _settle(value: Array, to: list[int], step: list[float], root: int) -> None:
             if i != root:
                 value[i] = step[i] + value[node]
                 front.append(i)
-
-
-def least_mean_cycle(weights: Array) -> tuple[float, list[int]]:
-    """The least mean weight of a cycle, and a cycle that has it; the diagonal is not looked at.
-
-    >>> least_mean_cycle(np.array([[0, 1.0], [-2.0, 0]]))
-    (-0.5, [0, 1])
-    """
-    w = -weights
-    np.fill_diagonal(w, -np.inf)
-    mean, cycle = richest_cycle(w, np.ones(len(w)))
-    return -mean, cycle

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_ITEMS", "additive", "best_orders", "greatest", "largest_acyclic", "members_of"]
+__all__ = ["MOST_ITEMS", "additive", "best_orders", "best_orders_of_many", "greatest", "largest_acyclic", "members_of"]
 
 Array = NDArray[np.float64]
 MOST_ITEMS = 14
@@ -70,6 +70,22 @@ def best_orders(tables: Array) -> tuple[Array, list[list[int]]]:
             left ^= 1 << last
         orders.append(order[::-1])
     return total[:, -1], orders
+
+
+def best_orders_of_many(weights: Array) -> Array:
+    """For many tables ``(N, k, k)`` of costs, the least ``Σ weights[v, u]`` over pairs with ``u`` above ``v``, ``(N,)``.
+
+    >>> best_orders_of_many(np.array([[[0.0, 2.0], [1.0, 0.0]]])).tolist()
+    [1.0]
+    """
+    many, k, _ = weights.shape
+    table = np.zeros((many, 1, k))
+    for u in range(k):
+        table = np.concatenate([table, table + weights[:, None, :, u]], axis=1)
+    total = np.zeros((many, 1 << k))
+    for chosen, inside, without in _layers(k):
+        total[:, chosen] = (total[:, without] + table[:, without, inside]).min(axis=2)
+    return total[:, -1]
 
 
 def largest_acyclic(rows: list[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pindown.choices.cells import name_of, refuse_cell
@@ -21,7 +21,8 @@ class Policy:
     A state in which one can stay (an action leads back to it), or without any action, is one to end in: a *final state*.
 
     Args:
-        transitions: for each state its actions and the state that each leads to.
+        transitions: for each state its actions and the state that each leads to, or a list of the states that can
+            follow, each then being the name of the action that leads to it.
         actions: for each state with actions, the one that is taken.
 
     Attributes:
@@ -40,7 +41,9 @@ class Policy:
 
     kind: ClassVar[str] = "policy"
 
-    def __init__(self, transitions: Mapping[Any, Mapping[Any, Any]], actions: Mapping[Any, Any]) -> None:
+    def __init__(
+        self, transitions: Mapping[Any, Mapping[Any, Any] | Sequence[Any]], actions: Mapping[Any, Any]
+    ) -> None:
         if not transitions:
             raise DataError("a policy without transitions", "at least one state with an action")
         numbers: dict[str, int] = {}
@@ -51,7 +54,7 @@ class Policy:
             here = numbers[name_of(state, row, "state")]
             found[here] = {
                 name_of(action, row, "action"): numbers.setdefault(name_of(to, row, "next"), len(numbers))
-                for action, to in ways.items()
+                for action, to in (ways.items() if isinstance(ways, Mapping) else zip(ways, ways, strict=True))
             }
         self.states = tuple(numbers)
         self.options: list[dict[str, int]] = [found.get(k, {}) for k in range(len(numbers))]

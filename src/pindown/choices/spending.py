@@ -110,7 +110,10 @@ class Spending:
 
 def _as_integers(values: Array) -> Array | None:
     """The values times the power of ten that makes all of them whole; None where there is none of use."""
-    scale = 1.0
+    scale, first = 1.0, values.reshape(-1)[:4]
+    finest = np.rint(first * 10.0**_MOST_DECIMALS)
+    if float(finest.max()) < _LARGEST_EXACT and not np.array_equal(finest / 10.0**_MOST_DECIMALS, first):
+        return None  # a look at a few tells most that have no short decimals
     for _ in range(_MOST_DECIMALS + 1):
         whole = np.rint(values * scale)
         if float(np.abs(whole).max()) >= _LARGEST_EXACT:
