@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,3 @@ def _parts(
         "surprise": luck.surprise, "vacuous": luck.vacuous, "measure": luck.measure, "observed": luck.observed,
         "drawn": luck.drawn, "method": luck.method,
     }  # fmt: skip
-
-
-def subjects_of(panel: dict[str, Observed], seed: int = 0, **options: Any) -> Sequence[Coherence]:
-    """:func:`coherence` of each subject of a panel, without the surprise unless it is asked for."""
-    options.setdefault("surprise", False)
-    return [coherence(table, seed, subject=name, **options) for name, table in panel.items()]

@@ -83,6 +83,8 @@ def subagents(
         divided = divide_budgets if isinstance(table, Budgets) else divide_menus
         menus = _as_menus(table) if isinstance(table, Pairs) else table
         parts = divided(menus, seconds, seed, progress)  # type: ignore[arg-type]
+        if isinstance(table, Pairs):
+            parts["description_bits"].pop("hidden state", None)  # counts do not tell the order of the comparisons
         parts["contract_gain"] = Estimate(math.nan, math.nan, "utility", "estimate", Status.UNSUPPORTED, "vetoing")
         parts |= {"contract": (), "weights": ()}
     return Committee(
