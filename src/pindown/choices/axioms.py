@@ -1,9 +1,9 @@
 r"""The axioms of revealed preference on budgets, each decided exactly.
 
-WARP (Samuelson 1938): no two different bundles are each directly revealed preferred to the other. SARP (Houthakker 1950):
-no two different bundles each through a chain. GARP (Varian 1982): what is revealed preferred through a chain is not strictly
-directly revealed preferred the other way, which is that no strong component of the relation holds a strict edge. HARP
-(Varian 1983): no cycle of :math:`E_{ij}/E_{ii}` has a product below 1.
+WARP (Samuelson 1938): no two different bundles are each directly revealed preferred to the other. SARP (Houthakker
+1950): no two different bundles each through a chain. GARP (Varian 1982): what is revealed preferred through a chain is
+not strictly directly revealed preferred the other way, which is that no strong component of the relation holds a strict
+edge. HARP (Varian 1983): no cycle of :math:`E_{ij}/E_{ii}` has a product below 1.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def garp(budgets: Budgets) -> bool:
 def harp(spending: Spending) -> bool:
     """Whether the budgets satisfy HARP.
 
-    In floating point the least weight ``Σ ln E_ij/E_ii`` of a cycle through each observation decides (Floyd 1962, Warshall
-    1962); where it is within rounding of 0, products of fractions on the edges that could matter do.
+    In floating point the least weight ``Σ ln E_ij/E_ii`` of a cycle through each observation decides (Floyd 1962,
+    Warshall 1962); where it is within rounding of 0, products of fractions on the edges that could matter do.
     """
     n = len(spending)
     if n == 1:
@@ -113,8 +113,8 @@ def harp(spending: Spending) -> bool:
 def _exact_cycle(spending: Spending, weights: NDArray[np.float64], doubt: float) -> list[int] | None:
     """A cycle whose product of fractions is below 1; None where there is none.
 
-    With potentials from shortest paths every edge has a reduced weight of at least about 0, so that only edges of about 0
-    lie on a cycle that could be below; few remain, and Bellman and Ford's recursion runs on them in fractions.
+    With potentials from shortest paths every edge has a reduced weight of at least about 0, so that only edges of about
+    0 lie on a cycle that could be below; few remain, and Bellman and Ford's recursion runs on them in fractions.
     """
     n = len(spending)
     potential = np.zeros(n)
@@ -129,7 +129,10 @@ def _exact_cycle(spending: Spending, weights: NDArray[np.float64], doubt: float)
         if len(members) < 2:
             continue
         edges = [
-            (i, j, spending.cost(i, j) / spending.cost(i, i)) for i in members for j in members if i != j and tight[i, j]
+            (i, j, spending.cost(i, j) / spending.cost(i, i))
+            for i in members
+            for j in members
+            if i != j and tight[i, j]
         ]
         found = _falling_cycle(members, edges)
         if found is not None:

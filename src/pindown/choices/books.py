@@ -1,9 +1,9 @@
 r"""Dutch books: accepted bets that together lose in every outcome, or probabilities under which none is expected to.
 
 Exactly one of two exists (de Finetti 1937; a theorem of the alternative, Gale 1960): stakes :math:`y \ge 0` with
-:math:`\sum_b y_b g_{bs} < 0` in every outcome :math:`s`, or probabilities :math:`\pi` with :math:`\sum_s \pi_s g_{bs} \ge 0`
-for every bet. One linear programme has both: maximise the sure loss :math:`v` over :math:`0 \le y \le 1`; its dual is
-:math:`\pi`. It is solved in fractions.
+:math:`\sum_b y_b g_{bs} < 0` in every outcome :math:`s`, or probabilities :math:`\pi` with :math:`\sum_s \pi_s g_{bs}
+\ge 0` for every bet. One linear programme has both: maximise the sure loss :math:`v` over :math:`0 \le y \le 1`; its
+dual is :math:`\pi`. It is solved in fractions.
 """
 
 from __future__ import annotations

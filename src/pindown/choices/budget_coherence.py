@@ -51,7 +51,7 @@ def parts_of_budgets(relation: Relation, seconds: float) -> dict[str, Any]:
         names = {name: i for i, name in enumerate(relation.spending.budgets.names)}
         richest = [names[name] for name in indices.money_pump_index.cycle]
         parts["pump"] = budget_pump(relation, richest or cycle)
-        parts["breaks"] = _breaks(relation.spending)
+        parts["breaks"] = _breaks(relation.spending, indices.ccei.value)
     else:
         parts["pump"] = None
     return parts
@@ -64,8 +64,8 @@ def budget_certificate(relation: Relation, cycle: Sequence[int] | None) -> Certi
     if cycle is None:
         rank = ranks(relation.parts, len(names))
         statement = (
-            f"{len(relation.parts)} ranks explain the choices: nothing of a higher rank was affordable, and nothing of the "
-            "same rank was cheaper, than what was bought."
+            f"{len(relation.parts)} ranks explain the choices: nothing of a higher rank was affordable, "
+            "and nothing of the same rank was cheaper, than what was bought."
         )
         return Certificate(
             "ranks", statement, dict(zip(names, map(float, rank), strict=True)), {}, (), _ranks_hold(spending, rank)
@@ -83,7 +83,8 @@ def budget_certificate(relation: Relation, cycle: Sequence[int] | None) -> Certi
 
 
 def budget_pump(relation: Relation, cycle: Sequence[int]) -> Pump:
-    """The way round a cycle of revealed preference: at the prices of each observation the next bundle is given for its own.
+    """The way round a cycle of revealed preference: at the prices of each observation the next bundle is given for its
+    own.
 
     The loss is ``Σ (E_ii − E_ij)`` (Echenique, Lee and Shum 2011).
     """
@@ -119,8 +120,8 @@ def _sign(spending: Spending, i: int, j: int) -> int:
 def _ranks_hold(spending: Spending, rank: Sequence[int]) -> bool:
     """Whether no bundle of a higher rank was affordable, and none of the same rank cheaper, anywhere.
 
-    Up to 150 observations all products are fractions. Beyond, a second pass compares in floating point, and in fractions
-    whatever lies within a proven bound of rounding.
+    Up to 150 observations all products are fractions. Beyond, a second pass compares in floating point, and in
+    fractions whatever lies within a proven bound of rounding.
     """
     n = len(rank)
     if n > _MOST_FRACTIONS:
@@ -164,14 +165,15 @@ def _graph(relation: Relation) -> Graph:
     return graph_to_draw(names, relation.weak, relation.strict, relation.parts)
 
 
-def _breaks(spending: Spending) -> tuple[tuple[float, float], ...]:
+def _breaks(spending: Spending, ccei: float) -> tuple[tuple[float, float], ...]:
     """The share of observations in violating cycles when each counts a share ``e`` of its budget, from 1 down."""
     ratios = spending.ratios()
     np.fill_diagonal(ratios, np.inf)
     inner = np.unique(ratios[ratios < 1.0])
     if not inner.size:
         return ()
-    levels = [1.0, *np.quantile(inner, np.linspace(1.0, 0.0, _BREAKS)).tolist()]
+    grid = np.quantile(inner, np.linspace(1.0, 0.0, _BREAKS)).tolist()
+    levels = sorted({1.0, ccei, *grid}, reverse=True)
     out: list[tuple[float, float]] = []
     for e in levels:
         caught = sum(len(c) for c in components(rows_of(ratios < e)) if len(c) > 1)

@@ -1,13 +1,13 @@
 r"""How incoherent choices from budgets are, by the indices of the literature.
 
-- CCEI (Afriat 1973): the greatest :math:`e` for which no cycle has :math:`E_{ij} \le e E_{ii}` all round with one strict: the
-  least bottleneck of :math:`E_{ij}/E_{ii}` over cycles.
+- CCEI (Afriat 1973): the greatest :math:`e` for which no cycle has :math:`E_{ij} \le e E_{ii}` all round with one
+  strict: the least bottleneck of :math:`E_{ij}/E_{ii}` over cycles.
 - Varian (1990): the same with an :math:`e_i` for each budget, here the greatest mean of them.
 - Houtman and Maks (1985): the largest share of observations that satisfies GARP.
 - Money pump index (Echenique, Lee and Shum 2011; its maximum, Smeulders et al. 2013): the greatest share
   :math:`\sum (E_{ii} - E_{ij}) / \sum E_{ii}` of spending that is lost round a cycle.
-- Minimum cost index (Dean and Martin 2016): the least :math:`\sum (E_{ii} - E_{ij}) / \sum_i E_{ii}` over the pairs that
-  must be given up.
+- Minimum cost index (Dean and Martin 2016): the least :math:`\sum (E_{ii} - E_{ij}) / \sum_i E_{ii}` over the pairs
+  that must be given up.
 - Swaps: the fewest pairs that must be given up (in menus, Apesteguia and Ballester 2015).
 
 Levels are suprema: pairs that cost exactly as much as what was bought can be given up for nothing.

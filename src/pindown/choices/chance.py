@@ -1,9 +1,9 @@
 r"""How surprising coherence is, in bits: :math:`-\log_2` of the share of random choosers at least this coherent.
 
-Random choosers spend uniformly random shares on each budget (Bronars 1987), take a uniformly random item of each menu, toss a
-coin for each pair or each offer, or take a random action in each state. Each is a space, and the share is measured by the
-project's engine: by looking at every pattern where there are few, by multilevel splitting where there are many. Coherent
-choices from menus and pairs of up to twelve items are counted exactly.
+Random choosers spend uniformly random shares on each budget (Bronars 1987), take a uniformly random item of each menu,
+toss a coin for each pair or each offer, or take a random action in each state. Each is a space, and the share is
+measured by the project's engine: by looking at every pattern where there are few, by multilevel splitting where there
+are many. Coherent choices from menus and pairs of up to twelve items are counted exactly.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ class BudgetLoss:
 
     def __init__(self, spending: Spending) -> None:
         prices = spending.budgets.prices
-        self._own_first = prices / spending.own[:, None]  # budget shares at any prices: what share j costs, of i's budget
+        self._own_first = (
+            prices / spending.own[:, None]
+        )  # budget shares at any prices: what share j costs, of i's budget
         self._n, self._goods = prices.shape
         self.preferred_rows = max(16, 2**22 // (8 * self._n**2))
 
@@ -90,7 +92,8 @@ class MenuLoss:
         self._items = items
         self.counts_swaps = items <= _SWAP_ITEMS
         self.measure = "swaps" if self.counts_swaps else "cycles of two and three items"
-        tables = np.zeros((len(self._edges), max(map(len, self._edges), default=1), items, items))
+        most = max(map(len, self._edges), default=1)
+        tables = np.zeros((len(self._edges), most, items, items), dtype=np.float32)
         for m, picks in enumerate(self._edges):
             for c, (item, others) in enumerate(picks):
                 tables[m, c, item, others] = 1.0
@@ -108,11 +111,11 @@ class MenuLoss:
     def __call__(self, x: Any) -> Array:
         """For picks ``(N, menus)``, each the place of an item in its menu."""
         picks = np.asarray(x).astype(np.intp)
-        weights = np.zeros((len(picks), self._items, self._items))
-        for m in range(picks.shape[1]):
-            weights += self._tables[m, picks[:, m]]
+        many, (menus, most) = len(picks), self._tables.shape[:2]
+        chosen = (picks[:, :, None] == np.arange(most)).reshape(many, menus * most).astype(np.float32)
+        weights = (chosen @ self._tables.reshape(menus * most, -1)).reshape(many, self._items, self._items)
         if self.counts_swaps:
-            return best_orders_of_many(weights)
+            return best_orders_of_many(weights.astype(np.float64))
         edges = (weights > 0).astype(np.float32)
         square = edges @ edges
         two = np.trace(square, axis1=1, axis2=2) / 2.0

@@ -41,17 +41,18 @@ def coherence(
 ) -> Coherence:
     r"""Whether choices are coherent, with a certificate, and where not, a way in which they lose.
 
-    Budgets are coherent where they satisfy GARP (Afriat 1967; Varian 1982): some utility explains them. Menus, majorities of
-    pairs and accepted trades are where some order does; bets where some probabilities do (de Finetti 1937); a policy where
-    no final states are preferred to each other in a ring; a cache of values where every entry is its own backup. The
-    decision is exact, and the certificate was checked again in fractions.
+    Budgets are coherent where they satisfy GARP (Afriat 1967; Varian 1982): some utility explains them. Menus,
+    majorities of pairs and accepted trades are where some order does; bets where some probabilities do (de Finetti
+    1937); a policy where no final states are preferred to each other in a ring; a cache of values where every entry is
+    its own backup. The decision is exact, and the certificate was checked again in fractions.
 
     Args:
         observed: a table such as :class:`~pindown.Budgets`, or a file or data frame with one.
         seed: everything random follows from it.
         surprise: whether to measure how surprising the answer is; without it the bits are *unsupported*.
         seconds: the longest that each index which is hard to compute may take; it then gives both bounds.
-        particles, repeats: sizes of the splitting runs that measure the surprise.
+        particles: particles of each splitting run that measures the surprise.
+        repeats: how many such runs.
         subject: a name to carry.
         progress: called with the share done and a text.
 

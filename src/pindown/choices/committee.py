@@ -25,7 +25,8 @@ class Member:
     """One member of a committee.
 
     Attributes:
-        utility: for each item (or, for budgets, each observation that is the member's) a whole number, higher for better.
+        utility: for each item (or, for budgets, each observation that is the member's) a whole number, higher for
+            better.
         choices: the observations that are the member's own, where choices are divided between members.
     """
 
@@ -52,8 +53,8 @@ class Committee:
         witness: why there is no committee of the kind asked about; empty where there is one.
         description_bits: bits of each explanation of the choices, by name.
         explanation: the one of fewest bits.
-        contract_gain: what the members would gain by the best contract under which none loses, in utility; *unsupported*
-            where the choices are divided between members, who then have nothing to trade.
+        contract_gain: what the members would gain by the best contract under which none loses, in utility;
+            *unsupported* where the choices are divided between members, who then have nothing to trade.
         contract: (have, offered, how often taken) of that contract.
         weights: where nothing is to be gained, weights of the members that prove it.
         verified: whether the members were checked against every choice.

@@ -1,15 +1,16 @@
 r"""What a committee would gain from a contract, or the proof that it would gain nothing.
 
-A committee that vetoes has incomplete preferences, and its members can do better by agreeing beforehand on which trades to
-make although one of them loses by it (Wentworth and Lorell 2023, Why not subagents?, against Wentworth 2019). Offers arrive at
-random; what is held is a Markov chain, and a contract says how often each offer is taken. Over discounted shares of time
-:math:`d_i` in which :math:`i` is held and rates :math:`a_{ij} \le d_i p_{ij}` at which it is given for :math:`j`,
+A committee that vetoes has incomplete preferences, and its members can do better by agreeing beforehand on which trades
+to make although one of them loses by it (Wentworth and Lorell 2023, Why not subagents?, against Wentworth 2019). Offers
+arrive at random; what is held is a Markov chain, and a contract says how often each offer is taken. Over discounted
+shares of time :math:`d_i` in which :math:`i` is held and rates :math:`a_{ij} \le d_i p_{ij}` at which it is given for
+:math:`j`,
 
 .. math:: d_i = (1 - \gamma) s_i + \gamma \big(d_i - \sum_j a_{ij} + \sum_j a_{ji}\big),
 
-the members' values :math:`\sum_i d_i u_m(i)` are linear, so that the best contract under which none loses is a linear programme
-(a constrained decision process, Altman 1999). Where it gains nothing its dual weighs the members so that vetoing is already best
-for the weighted sum.
+the members' values :math:`\sum_i d_i u_m(i)` are linear, so that the best contract under which none loses is a linear
+programme (a constrained decision process, Altman 1999). Where it gains nothing its dual weighs the members so that
+vetoing is already best for the weighted sum.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ def best_contract(utilities: ArrayLike, offers: ArrayLike, start: ArrayLike, dis
 
     Args:
         utilities: ``(members, items)``.
-        offers: ``(items, items)``: the chance in each round that the column's item is offered for the row's; rows sum to
-            at most 1.
+        offers: ``(items, items)``: the chance in each round that the column's item is offered for the row's; rows sum
+            to at most 1.
         start: ``(items,)``: the chance of holding each item at first.
         discount: weight of each further round, from 0 to below 1.
 
@@ -167,9 +168,9 @@ class Exchange:
 def exchange_gain(rates: Sequence[float], amount: float = 1.0) -> Exchange:
     """What is gained when producers differ in the rate at which they can trade two goods off.
 
-    A producer of rate ``r`` gives up ``r`` units of the second good for each unit of the first. Moving ``amount`` of the first
-    good from the one with the highest rate to the one with the lowest frees ``(highest − lowest) · amount`` of the second
-    (Ricardo 1817). Producers of one rate gain nothing: their choices are those of one agent with prices.
+    A producer of rate ``r`` gives up ``r`` units of the second good for each unit of the first. Moving ``amount`` of
+    the first good from the one with the highest rate to the one with the lowest frees ``(highest − lowest) · amount``
+    of the second (Ricardo 1817). Producers of one rate gain nothing: their choices are those of one agent with prices.
 
     Raises:
         InputError: for fewer than two producers, or a rate that is not above 0.

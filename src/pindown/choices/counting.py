@@ -1,13 +1,13 @@
 r"""How many patterns of choices one order explains, counted exactly.
 
 Items that are taken from every menu that holds them are *tops*. For a set :math:`S` of items and the menus inside it, a
-coherent pattern has a top, and given that all of :math:`I` are tops, which two items of one menu cannot both be, what is left
-is a coherent pattern of the menus inside :math:`S \setminus I`. By inclusion and exclusion
+coherent pattern has a top, and given that all of :math:`I` are tops, which two items of one menu cannot both be, what
+is left is a coherent pattern of the menus inside :math:`S \setminus I`. By inclusion and exclusion
 
 .. math:: f(S) = \sum_{\emptyset \ne I \subseteq S} (-1)^{|I|+1} f(S \setminus I)
 
-over sets :math:`I` of which no menu inside :math:`S` holds two. With menus of two this counts the acyclic orientations of a
-graph (Stanley 1973; the recursion of Robinson 1973 for directed acyclic graphs).
+over sets :math:`I` of which no menu inside :math:`S` holds two. With menus of two this counts the acyclic orientations
+of a graph (Stanley 1973; the recursion of Robinson 1973 for directed acyclic graphs).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def coherent_patterns(menus: Iterable[Sequence[int]], items: int) -> int:
         if touched != s:  # items of no menu are free of all
             counts[s] = counts[touched]
             continue
-        rivals = {i: 0 for i in bits_of(s)}
+        rivals = dict.fromkeys(bits_of(s), 0)
         for m in inside:
             for i in bits_of(m):
                 rivals[i] |= m

@@ -1,8 +1,8 @@
 r"""Cheapest sets that meet every violation, with a proof of optimality or both bounds.
 
-Dropping observations, pairs or budget shares until no violating cycle is left is a hitting-set problem with too many cycles
-to list. Only those that the best set so far misses are added, until it misses none: then it is optimal (implicit hitting
-sets, Moreno-Centeno and Karp 2013). Each round is a mixed-integer programme for HiGHS through SciPy.
+Dropping observations, pairs or budget shares until no violating cycle is left is a hitting-set problem with too many
+cycles to list. Only those that the best set so far misses are added, until it misses none: then it is optimal (implicit
+hitting sets, Moreno-Centeno and Karp 2013). Each round is a mixed-integer programme for HiGHS through SciPy.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def cheapest_cover(
 
     Args:
         costs: of each element, 0 or more.
-        find: given a set, some violations that it does not meet, each a list of elements; none where there is none left.
+        find: given a set, some violations that it does not meet, each a list of elements; none where there is none
+            left.
         first: violations known from the start.
         before: pairs ``(a, b)``: ``b`` can only be chosen together with ``a``.
         whole: whether all costs are whole numbers, so that bounds can be rounded up.

@@ -1,11 +1,11 @@
 r"""One description length in bits decides between explanations: each has to pay for itself.
 
 All explanations describe the same choices to somebody who knows the menus, budgets or offers. Random choices cost
-:math:`\log_2` of the number of patterns. One agent costs the pattern of a coherent agent, which is the cost of random choices
-less the surprise of coherence, and then its errors: how many, which, and what was chosen instead. Several agents cost a
-pattern each, and who chose when: named menu by menu (subagents), drawn with fixed chances (a mixture), or in stretches (a
-hidden state that changes). Codes are those of Rissanen (1983) for whole numbers and uniform ones for the rest (Grünwald 2007,
-The Minimum Description Length Principle).
+:math:`\log_2` of the number of patterns. One agent costs the pattern of a coherent agent, which is the cost of random
+choices less the surprise of coherence, and then its errors: how many, which, and what was chosen instead. Several
+agents cost a pattern each, and who chose when: named menu by menu (subagents), drawn with fixed chances (a mixture), or
+in stretches (a hidden state that changes). Codes are those of Rissanen (1983) for whole numbers and uniform ones for
+the rest (Grünwald 2007, The Minimum Description Length Principle).
 """
 
 from __future__ import annotations

@@ -15,7 +15,16 @@ from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.trades import Trades
 
-__all__ = ["ItemRelation", "menu_houtman_maks", "menu_swaps", "of_menus", "of_pairs", "of_trades", "pair_swaps", "trade_houtman_maks"]
+__all__ = [
+    "ItemRelation",
+    "menu_houtman_maks",
+    "menu_swaps",
+    "of_menus",
+    "of_pairs",
+    "of_trades",
+    "pair_swaps",
+    "trade_houtman_maks",
+]
 
 Edge = tuple[int, int]
 

@@ -56,7 +56,9 @@ def parts_of_pairs(pairs: Pairs, seconds: float) -> dict[str, Any]:
         parts["houtman_maks"] = exact((total - even - swaps.value) / total)
     else:
         parts["houtman_maks"] = Index(
-            swaps.estimate.__class__((total - even - swaps.value) / total, 0.0, "1", "lower_bound", swaps.estimate.status),
+            swaps.estimate.__class__(
+                (total - even - swaps.value) / total, 0.0, "1", "lower_bound", swaps.estimate.status
+            ),
             False,
             (total - even - swaps.other) / total,
         )

@@ -1,10 +1,10 @@
 r"""The smallest committee that accepts only what all of its members prefer.
 
 Accepted offers are in every member's order; a refused one is against the order of at least one. Such a committee exists
-exactly where the accepted trades have no cycle and no refused trade lies in their transitive closure, and the smallest is the
-order dimension of a partial order that is known in part (Dushnik and Miller 1941); deciding whether :math:`k` members are
-enough is NP-complete from three on (Yannakakis 1982). It is put to a SAT solver: one variable for each member and pair, clauses
-for transitivity.
+exactly where the accepted trades have no cycle and no refused trade lies in their transitive closure, and the smallest
+is the order dimension of a partial order that is known in part (Dushnik and Miller 1941); deciding whether :math:`k`
+members are enough is NP-complete from three on (Yannakakis 1982). It is put to a SAT solver: one variable for each
+member and pair, clauses for transitivity.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def smallest_committee(items: int, accepted: Iterable[Edge], refused: Iterable[E
 
     Args:
         items: how many items there are.
-        accepted, refused: trades ``(have, offered)``.
+        accepted: trades ``(have, offered)`` that were made.
+        refused: those that were not.
         seconds: after this time the committee found so far is given, with the bound that is proved.
 
     Example:
@@ -125,9 +126,9 @@ def _solve(
             for i, row in enumerate(above):
                 for j in bits_of(row):
                     solver.add_clause([over(m, j, i)])
-            for i, j, l in permutations(range(items), 3):
-                if i < j and i < l:  # each ring of three once, in both directions
-                    solver.add_clause([-over(m, i, j), -over(m, j, l), -over(m, l, i)])
+            for i, j, h in permutations(range(items), 3):
+                if i < j and i < h:  # each ring of three once, in both directions
+                    solver.add_clause([-over(m, i, j), -over(m, j, h), -over(m, h, i)])
         for a, b in against:
             solver.add_clause([over(m, a, b) for m in range(k)])
         for m, pair in enumerate(_apart(above, against)[:k]):
@@ -139,7 +140,7 @@ def _solve(
     out: list[tuple[int, ...]] = []
     for m in range(k):
         wins = [sum(over(m, i, j) in true for j in range(items) if j != i) for i in range(items)]
-        out.append(tuple(sorted(range(items), key=lambda i: -wins[i])))  # noqa: B023
+        out.append(tuple(sorted(range(items), key=lambda i: -wins[i])))
     return out
 
 

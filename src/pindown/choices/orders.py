@@ -1,9 +1,9 @@
 r"""Best linear orders of few items, by dynamic programming over subsets.
 
 Items are placed from the top down. An item :math:`v` that is placed when the set :math:`S` is above it costs
-:math:`f(v, S)`, and the least total over all orders follows from :math:`c(S \cup v) = \min_v c(S) + f(v, S)` (Held and Karp
-1962; for linear orders Remage and Thompson 1966). With :math:`k` items that is :math:`k\,2^k` steps, all subsets of one
-size at once.
+:math:`f(v, S)`, and the least total over all orders follows from :math:`c(S \cup v) = \min_v c(S) + f(v, S)` (Held and
+Karp 1962; for linear orders Remage and Thompson 1966). With :math:`k` items that is :math:`k\,2^k` steps, all subsets
+of one size at once.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def best_orders(tables: Array) -> tuple[Array, list[list[int]]]:
         left, order = (1 << k) - 1, []
         while left:
             inside = members_of(left)
-            last = min(inside, key=lambda v: sums[left ^ (1 << v)] + costs[left ^ (1 << v), v])  # noqa: B023
+            last = min(inside, key=lambda v: sums[left ^ (1 << v)] + costs[left ^ (1 << v), v])
             order.append(last)
             left ^= 1 << last
         orders.append(order[::-1])
@@ -73,7 +73,8 @@ def best_orders(tables: Array) -> tuple[Array, list[list[int]]]:
 
 
 def best_orders_of_many(weights: Array) -> Array:
-    """For many tables ``(N, k, k)`` of costs, the least ``Σ weights[v, u]`` over pairs with ``u`` above ``v``, ``(N,)``.
+    """For many tables ``(N, k, k)`` of costs, the least ``Σ weights[v, u]`` over pairs with ``u`` above ``v``,
+    ``(N,)``.
 
     >>> best_orders_of_many(np.array([[[0.0, 2.0], [1.0, 0.0]]])).tolist()
     [1.0]

@@ -18,7 +18,8 @@ __all__ = ["Policy"]
 class Policy:
     """What is done in each state of a deterministic decision process.
 
-    A state in which one can stay (an action leads back to it), or without any action, is one to end in: a *final state*.
+    A state in which one can stay (an action leads back to it), or without any action, is one to end in: a *final
+    state*.
 
     Args:
         transitions: for each state its actions and the state that each leads to, or a list of the states that can

@@ -1,9 +1,9 @@
 """What a policy prefers: where it ends, to every other final state that it could have ended in.
 
-From each state the policy leads to one final state; every other final state that can be reached from there was given up for
-it. A policy that is coherent over final states has no cycle among these preferences (after the account of coherent policies
-by Ngo and Xu, 2024, Measuring coherence of policies in toy environments). A policy that goes round for ever prefers each
-state of its round to the one before, wherever it could have stayed.
+From each state the policy leads to one final state; every other final state that can be reached from there was given up
+for it. A policy that is coherent over final states has no cycle among these preferences (after the account of coherent
+policies by Ngo and Xu, 2024, Measuring coherence of policies in toy environments). A policy that goes round for ever
+prefers each state of its round to the one before, wherever it could have stayed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 r"""The fewest agents between whom all choices can be divided, each coherent by itself.
 
 For menus these are the rationales of Kalai, Rubinstein and Spiegler (2002, Rationalizing choice functions by multiple
-rationales), for budgets the types of Crawford and Pendakur (2013, How many types are there?). Choices that contradict each
-other cannot all go to one agent: a colouring of a hypergraph whose edges are violating cycles. A SAT solver colours those that
-are known; cycles that a colouring leaves whole are added until none is left.
+rationales), for budgets the types of Crawford and Pendakur (2013, How many types are there?). Choices that contradict
+each other cannot all go to one agent: a colouring of a hypergraph whose edges are violating cycles. A SAT solver
+colours those that are known; cycles that a colouring leaves whole are added until none is left.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def _first_fit(n: int, conflicts: Conflicts) -> list[list[int]]:
 def _coloured(
     n: int, k: int, known: list[list[int]], conflicts: Conflicts, stop: float
 ) -> list[list[int]] | None:  # fmt: skip
-    """A division between ``k``; empty where there is none, None where time ran out. What is learnt stays in ``known``."""
+    """A division between ``k``; empty where there is none, None where time ran out.
+
+    Conflicts that are learnt on the way stay in ``known``.
+    """
     from pysat.solvers import Glucose4
 
     def has(i: int, m: int) -> int:

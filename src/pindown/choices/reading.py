@@ -1,4 +1,4 @@
-"""Tables of observed choices from CSV and Parquet files and data frames: the kind is seen from the columns, or named."""
+"""Tables of observed choices from CSV or Parquet files and data frames; the kind is seen from the columns, or named."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def _read(path: Path) -> pd.DataFrame:
         text = {"menu": str, "choice": str, "first": str, "second": str, "winner": str}
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text, skipinitialspace=True)
     except ImportError as error:
-        raise InputError(f"{path} needs a reader for Parquet", "pyarrow", "pip install pyarrow, or write CSV") from error
+        raise InputError(
+            f"{path} needs a reader for Parquet", "pyarrow", "pip install pyarrow, or write CSV"
+        ) from error
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty", "a table with a line of column names") from error
     except (UnicodeDecodeError, ValueError, OSError, pd.errors.ParserError) as error:

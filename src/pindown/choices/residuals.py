@@ -1,8 +1,8 @@
 r"""Caches of values: Bellman residuals entry by entry, and the entries to blame.
 
-The residual of a state is :math:`V(s) - \max_a (r_a + \sum_{s'} w_{as'} V(s'))` (Bellman 1957). One wrong entry leaves a
-residual at itself and at every state that was backed up from it; to blame is the smallest set of entries that, put right,
-leaves no residual at all.
+The residual of a state is :math:`V(s) - \max_a (r_a + \sum_{s'} w_{as'} V(s'))` (Bellman 1957). One wrong entry leaves
+a residual at itself and at every state that was backed up from it; to blame is the smallest set of entries that, put
+right, leaves no residual at all.
 """
 
 from __future__ import annotations

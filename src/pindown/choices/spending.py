@@ -1,8 +1,8 @@
 r"""What each budget could have bought: revealed preference from prices and quantities, decided exactly.
 
 With :math:`E_{ij} = p_i \cdot q_j`, observation :math:`i` is directly revealed preferred to :math:`j` where
-:math:`E_{ii} \ge E_{ij}`, strictly where :math:`E_{ii} > E_{ij}` (Afriat 1967; Varian 1982, The nonparametric approach to
-demand analysis). Numbers are taken as the decimals that they print as. Differences too small for floating point are
+:math:`E_{ii} \ge E_{ij}`, strictly where :math:`E_{ii} > E_{ij}` (Afriat 1967; Varian 1982, The nonparametric approach
+to demand analysis). Numbers are taken as the decimals that they print as. Differences too small for floating point are
 decided in integers.
 """
 

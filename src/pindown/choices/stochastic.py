@@ -1,11 +1,11 @@
 r"""Tests of noisy choices: weak and strong stochastic transitivity, and random utility.
 
-Each test is an e-value: the likelihood of the counts under a mixture that can take any form (a Beta(½, ½) for each pair,
-Krichevsky and Trofimov 1981; a Dirichlet for each menu) over the greatest likelihood that the hypothesis allows. Its mean is
-at most 1 under every law of the hypothesis, so that it exceeds :math:`1/\alpha` with a probability of at most
-:math:`\alpha` at every sample size (Ville; Wasserman, Ramdas and Balakrishnan 2020, Universal inference). No distribution of
-a likelihood ratio has to be known, which at the corners of these hypotheses is a mixture with unknown weights. Pairs that were
-never compared take no part: they are not filled in with ½.
+Each test is an e-value: the likelihood of the counts under a mixture that can take any form (a Beta(½, ½) for each
+pair, Krichevsky and Trofimov 1981; a Dirichlet for each menu) over the greatest likelihood that the hypothesis allows.
+Its mean is at most 1 under every law of the hypothesis, so that it exceeds :math:`1/\alpha` with a probability of at
+most :math:`\alpha` at every sample size (Ville; Wasserman, Ramdas and Balakrishnan 2020, Universal inference). No
+distribution of a likelihood ratio has to be known, which at the corners of these hypotheses is a mixture with unknown
+weights. Pairs that were never compared take no part: they are not filled in with ½.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def menu_tests(menus: Menus, level: float = 0.05) -> tuple[StochasticTest, ...]:
 def weak_transitivity(pairs: Pairs, level: float = 0.05) -> StochasticTest:
     """Weak stochastic transitivity: some order in which the higher of two is chosen at least half of the time.
 
-    The greatest likelihood is that of the best order, with every pair that goes against it at ½ (Iverson and Falmagne 1985;
-    the best order is a linear ordering problem).
+    The greatest likelihood is that of the best order, with every pair that goes against it at ½ (Iverson and Falmagne
+    1985; the best order is a linear ordering problem).
 
     Example:
         >>> from pindown import Pairs
@@ -118,8 +118,8 @@ def weak_transitivity(pairs: Pairs, level: float = 0.05) -> StochasticTest:
 def strong_transitivity(pairs: Pairs, level: float = 0.05) -> StochasticTest:
     """Strong stochastic transitivity: in some order the chance grows with the distance on either side.
 
-    Given an order the greatest likelihood is an isotonic regression on the pairs that were compared (Robertson, Wright and
-    Dykstra 1988). Orders are tried from the best bound down, the bound being that of weak transitivity.
+    Given an order the greatest likelihood is an isotonic regression on the pairs that were compared (Robertson, Wright
+    and Dykstra 1988). Orders are tried from the best bound down, the bound being that of weak transitivity.
     """
     name, k = "strong stochastic transitivity", len(pairs.items)
     if k > _SST_ITEMS:
@@ -240,7 +240,8 @@ def _isotonic(n: Array, order: list[int]) -> float:
                 rows.append(row)
     edge = 1e-9
     start = np.full(len(cells), 0.75)
-    constraints = [{"type": "ineq", "fun": np.array(rows).__matmul__, "jac": lambda _, r=np.array(rows): r}] if rows else []
+    matrix = np.array(rows)
+    constraints: list[Any] = [{"type": "ineq", "fun": lambda p: matrix @ p, "jac": lambda _: matrix}] if rows else []
 
     def cost(p: Array) -> tuple[float, Array]:
         return -float((xlogy(won, p) + xlogy(lost, 1.0 - p)).sum()), lost / (1.0 - p) - won / p

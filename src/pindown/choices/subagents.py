@@ -40,17 +40,18 @@ def subagents(
 ) -> Committee:
     r"""The smallest group of agents that explains choices, with the description length of every explanation.
 
-    Trades are explained by a committee whose members all have to gain: it exists where accepted trades have no cycle and no
-    refused one lies in their transitive closure, and its size is an order dimension (Dushnik and Miller 1941). Menus, pairs
-    and budgets are divided between agents of whom each is coherent (Kalai, Rubinstein and Spiegler 2002; Crawford and
-    Pendakur 2013).
+    Trades are explained by a committee whose members all have to gain: it exists where accepted trades have no cycle
+    and no refused one lies in their transitive closure, and its size is an order dimension (Dushnik and Miller 1941).
+    Menus, pairs and budgets are divided between agents of whom each is coherent (Kalai, Rubinstein and Spiegler 2002;
+    Crawford and Pendakur 2013).
 
     Args:
         observed: :class:`~pindown.Trades`, :class:`~pindown.Menus`, :class:`~pindown.Pairs` or
             :class:`~pindown.Budgets`, or a file or data frame with one of them.
         seed: everything random follows from it.
-        trade_probabilities: for the contract between members, the chance in each round of each offer ``(have, offered)``; one
-            number for every offer observed; by default each offer by its share of those made while its item was held.
+        trade_probabilities: for the contract between members, the chance in each round of each offer ``(have,
+            offered)``; one number for every offer observed; by default each offer by its share of those made while its
+            item was held.
         start: the item held at first; by default each with the same chance.
         discount: weight of each further round in the contract's value.
         seconds: the longest that the search for fewer members may take; the result then says that it is not proved.

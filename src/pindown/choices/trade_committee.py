@@ -131,7 +131,9 @@ def _offers(trades: Trades, chances: float | Mapping[tuple[str, str], float] | N
         for (have, offered), chance in chances.items():
             for name in (have, offered):
                 if str(name) not in trades.items:
-                    raise InputError(f"a trade probability for {name!r}", f"items of the log: {', '.join(trades.items)}")
+                    raise InputError(
+                        f"a trade probability for {name!r}", f"items of the log: {', '.join(trades.items)}"
+                    )
             out[trades.items.index(str(have)), trades.items.index(str(offered))] = chance
         return out
     return np.where(made > 0, float(chances), 0.0)

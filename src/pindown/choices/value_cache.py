@@ -136,5 +136,7 @@ def _rows(transitions: Any) -> Iterable[tuple[Any, Any, Any, Any, Any]]:
     for i, row in enumerate(transitions):
         cells = tuple(row)
         if len(cells) != 5:
-            raise InputError(f"row {i + 1} of transitions has {len(cells)} cells", "(state, action, next, weight, reward)")
+            raise InputError(
+                f"row {i + 1} of transitions has {len(cells)} cells", "(state, action, next, weight, reward)"
+            )
         yield cells

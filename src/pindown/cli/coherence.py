@@ -46,7 +46,9 @@ def coherence(
     surprise: Annotated[
         bool | None,
         typer.Option(
-            "--surprise/--no-surprise", help="Measure how surprising the answer is.", show_default="for one subject only"
+            "--surprise/--no-surprise",
+            help="Measure how surprising the answer is.",
+            show_default="for one subject only",
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Longest time for each hard index.")] = 20.0,

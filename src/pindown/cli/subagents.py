@@ -21,14 +21,18 @@ _RECORD, _REPORT, _NO_WORK = "subagents.json", "report.html", "unfinished"
 def subagents(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A CSV or Parquet table of trades, menus, pairs or budgets.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="A CSV or Parquet table of trades, menus, pairs or budgets.", show_default=False
+        ),
     ],
     kind: Annotated[
         str | None, typer.Option(help="trades, menus, pairs or budgets.", show_default="seen from the columns")
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Column that tells subjects apart; can be given again. Then with --subject.", show_default=False),
+        typer.Option(
+            help="Column that tells subjects apart; can be given again. Then with --subject.", show_default=False
+        ),
     ] = None,
     subject: Annotated[
         str | None, typer.Option(help="The subject, with --by; columns joined by ' / '.", show_default=False)

@@ -59,7 +59,7 @@ def write_choices_report(record: Mapping[str, Any], path: str | Path) -> None:
 
 
 _SUBTITLES = {
-    Plain.SCHEMA: "Whether the choices can be explained by one ranking, how they lose where not, and how surprising that is.",
+    Plain.SCHEMA: "Whether one ranking explains the choices, how they lose where none does, how surprising that is.",
     PANEL: "Whose choices can be explained by one ranking, and how the others lose.",
     Committee.SCHEMA: "How many agents it takes to explain the choices, and whether several pay for themselves.",
 }
@@ -139,13 +139,19 @@ def _how_far(c: Coherence) -> list[Section]:
         blocks.append(Table("Axioms", [Column("axiom"), Column("answer"), Column("violating pairs", digits=0)], rows))
     if stated:
         rows = [
-            [words, i.estimate, "proved" if i.optimal else "bound", None if i.optimal else i.other] for words, i in stated
+            [words, i.estimate, "proved" if i.optimal else "bound", None if i.optimal else i.other]
+            for words, i in stated
         ]
         columns = [Column("index"), Column("value", estimate=True), Column("is"), Column("other bound")]
         blocks.append(Table("Indices", columns, rows))
     if p.stochastic:
         rows = [
-            [t.name, None if t.log_e is None else t.log_e / math.log(10), t.p_value, "rejected" if t.rejected else "not rejected"]
+            [
+                t.name,
+                None if t.log_e is None else t.log_e / math.log(10),
+                t.p_value,
+                "rejected" if t.rejected else "not rejected",
+            ]
             for t in p.stochastic
         ]
         columns = [Column("hypothesis"), Column("log10 of the e-value"), Column("p at most"), Column("answer")]
@@ -211,8 +217,8 @@ def _surprise(p: Plain) -> Section:
                 "bargap": 0.05,
             },
         },
-        summary=f"{p.measure} of {len(p.drawn):,} random choosers, from {min(p.drawn):.4g} to {max(p.drawn):.4g}; observed "
-        f"{observed:.4g}, which is {notation.value_text(p.surprise)} of surprise.",
+        summary=f"{p.measure} of {len(p.drawn):,} random choosers, from {min(p.drawn):.4g} to {max(p.drawn):.4g}; "
+        f"observed {observed:.4g}, which is {notation.value_text(p.surprise)} of surprise.",
         table=Table(
             "Random choosers", [Column(p.measure), Column("share of random choosers", percent=True)],
             [[a, b / 100.0] for a, b in zip(x, y, strict=True)],
@@ -230,16 +236,14 @@ def _surprise(p: Plain) -> Section:
 
 
 def _upright(x: float) -> dict[str, Any]:
-    return {
-        "type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": "@s2", "width": 2}
-    }  # fmt: skip
+    line = {"color": "@s2", "width": 2}
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
 def _name(x: float, text: str) -> dict[str, Any]:
-    return {
-        "x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "text": charts.plain(text, 60), "showarrow": False,
-        "font": {"color": "@s2"},
-    }  # fmt: skip
+    """The name of an upright line, to the right of its upper end."""
+    place = {"x": x, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "left", "xshift": 4}
+    return {**place, "text": charts.plain(text, 60), "showarrow": False, "font": {"color": "@s2"}}
 
 
 def committee_sections(record: Mapping[str, Any]) -> list[Section]:
@@ -267,7 +271,9 @@ def committee_sections(record: Mapping[str, Any]) -> list[Section]:
         blocks.append(Table("Members", columns, rows))
     gain = c.contract_gain
     if not math.isnan(gain.value):
-        card = Card("gain by a contract", Estimate(gain.value, gain.stderr, gain.unit, gain.kind, gain.status, gain.reference))
+        card = Card(
+            "gain by a contract", Estimate(gain.value, gain.stderr, gain.unit, gain.kind, gain.status, gain.reference)
+        )
         blocks.append(Cards([CardGroup("Contract", "all members together, none losing", [card])]))
     return [Section("The committee", (c.verdict,), blocks, (), c.notes), _explanations(c)]
 
@@ -281,18 +287,21 @@ def _explanations(c: Committee) -> Section:
         spec={
             "data": [
                 {
-                    "type": "bar", "orientation": "h", "x": [b for _, b in finite][::-1], "y": [n for n, _ in finite][::-1],
+                    "type": "bar", "orientation": "h", "x": [b for _, b in finite][::-1],
+                    "y": [n for n, _ in finite][::-1],
                     "marker": {"color": "@s1"}, "hovertemplate": "%{y}: %{x:.1f} bits<extra></extra>",
                 }
             ],
-            "layout": {"xaxis": charts.axis("bits; fewer is better"), "yaxis": {"automargin": True}, "showlegend": False},
+            "layout": {"xaxis": charts.axis("bits; fewer is better"), "showlegend": False},
         },
         summary="; ".join(f"{name}: {bits:.1f} bits" for name, bits in ordered) + ".",
         table=Table("Bits of each explanation", [Column("explanation"), Column("bits")], rows),
         height=280,
     )  # fmt: skip
     verdict = f"The fewest bits: {c.explanation}."
-    return Section("What explains the choices", (verdict,), [figure], ("Each explanation pays for what it needs to know.",))
+    return Section(
+        "What explains the choices", (verdict,), [figure], ("Each explanation pays for what it needs to know.",)
+    )
 
 
 def _panel_sections(record: Mapping[str, Any]) -> list[Section]:
@@ -332,7 +341,12 @@ def _spread(found: Sequence[Coherence]) -> Figure:
         spec={
             "data": [
                 {
-                    **charts.line(values, shares, 0, texts=[f"{s:.3g}% up to {v:.4g}" for v, s in zip(values, shares, strict=True)]),
+                    **charts.line(
+                        values,
+                        shares,
+                        0,
+                        texts=[f"{s:.3g}% up to {v:.4g}" for v, s in zip(values, shares, strict=True)],
+                    ),
                     "line": {"color": "@s1", "width": 2, "shape": "hv"},
                 }
             ],
@@ -343,6 +357,8 @@ def _spread(found: Sequence[Coherence]) -> Figure:
             },
         },
         summary=f"The median CCEI of {n:,} subjects is {values[n // 2]:.4g}, the lowest {values[0]:.4g}.",
-        table=Table("CCEI at some shares of the subjects", [Column("CCEI"), Column("share of subjects", percent=True)], rows),
+        table=Table(
+            "CCEI at some shares of the subjects", [Column("CCEI"), Column("share of subjects", percent=True)], rows
+        ),
         height=340,
     )

@@ -55,7 +55,7 @@ def preference_figure(graph: Graph, cycle: Sequence[str], noun: str) -> Figure:
 
 
 def lattice_figure(orders: Sequence[Sequence[str]]) -> Figure:
-    """What every member of a committee agrees on, as a lattice: a line goes down from each item to those just below it."""
+    """What every member of a committee agrees on, as a lattice: lines go down from an item to those just below it."""
     items = list(orders[0])
     place = [{name: k for k, name in enumerate(order)} for order in orders]
     above = [[all(p[a] < p[b] for p in place) for b in items] for a in items]
