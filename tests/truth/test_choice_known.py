@@ -304,8 +304,8 @@ def test_without_trades_a_contract_gains_nothing() -> None:
 def test_a_contract_gains_where_members_value_trades_differently() -> None:
     """Two vetoed trades out of different items, each worth 3 to one member and −1 to the other.
 
-    From the start (a or c, each with chance ½) taking both gains each member ½·3 − ½·1 = 1 once the trade was made; with
-    offers at each round and much patience nearly all of that is had, 2 in all.
+    From the start (a or c, each with chance ½) taking both gains each member ½·3 − ½·1 = 1 once the trade was made;
+    with offers at each round and much patience nearly all of that is had, 2 in all.
     """
     utilities = [[0, 3, 0, -1], [0, -1, 0, 3]]
     offers = np.zeros((4, 4))

@@ -71,9 +71,9 @@ def test_all_pairs_and_five_triples_of_five_items() -> None:
 
 
 def test_twelve_menus_with_as_many_patterns_cannot_tell_all_orders_apart() -> None:
-    """Two orders that differ in their lowest two items differ on the menu of just these two: without all ten pairs fewer
-    than 120 patterns are coherent. Here four pairs, five triples and three menus of four have 248,832 patterns as well."""
-    pairs, triples, fours = ([*itertools.combinations(range(5), k)] for k in (2, 3, 4))
+    """Two orders that differ in their lowest two items differ on the menu of just these two: without all ten pairs
+    fewer than 120 patterns are coherent. Here four pairs, five triples and three menus of four have 248,832 patterns as
+    well.""" pairs, triples, fours = ([*itertools.combinations(range(5), k)] for k in (2, 3, 4))
     menus = [*pairs[:4], *triples[:5], *fours[:3]]
     assert len(menus) == 12
     assert math.prod(map(len, menus)) == 248_832

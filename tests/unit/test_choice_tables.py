@@ -176,7 +176,12 @@ def test_a_million_rows_of_menus() -> None:
 
 
 cell = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10**20), st.floats(), st.text(max_size=6), st.sampled_from(["a", "b", "a b"])
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.text(max_size=6),
+    st.sampled_from(["a", "b", "a b"]),
 )
 column = st.sampled_from(
     sorted({c for needed, more in KINDS.values() for c in (*needed, *more) if "…" not in c})
