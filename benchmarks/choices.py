@@ -62,31 +62,49 @@ def own(task: str, n: int) -> tuple[Callable[[], Any], str]:
 
         return batch, ""
     table = Budgets(*budgets(n, 0.5 if task == "hm" else 0.3, 0))
+
+    def certificate() -> str:
+        relation = Relation(table)
+        return budget_certificate(relation, relation.violating_cycle()).kind
+
+    def proved() -> float:
+        found = houtman_maks(Relation(table), 600.0)
+        if not found.optimal:
+            raise RuntimeError("the Houtman–Maks index was not proved")
+        return found.value
+
+    def pump() -> dict[str, Any]:
+        found = money_pump(Relation(table))
+        return {"value": found.value, "cycle": found.cycle}
+
     calls: dict[str, Callable[[], Any]] = {
         "garp": lambda: bool(Relation(table).garp()),
-        "certificate": lambda: budget_certificate(r := Relation(table), r.violating_cycle()).kind,
+        "certificate": certificate,
         "ccei": lambda: ccei(Relation(table)).value,
-        "mpi": lambda: (m := money_pump(Relation(table))).value * bool(m.cycle),
-        "hm": lambda: (h := houtman_maks(Relation(table), 600.0)).value if h.optimal else "not proved",
+        "mpi": pump,
+        "hm": proved,
     }
     return calls[task], ""
 
 
 def peer(task: str, n: int) -> tuple[Callable[[], Any], str]:
     """Prefgraph's call."""
-    import prefgraph
-    from prefgraph import ConsumerSession, Engine
+    from prefgraph import Engine
 
     prices, quantities = budgets(n, 0.5 if task == "hm" else 0.3, 0)
-    if task == "garp":
-        return lambda: bool(Engine(metrics=["garp"]).analyze_arrays([(prices, quantities)])[0].is_garp), "Engine"
-    session = ConsumerSession(prices=prices, quantities=quantities)
-    calls: dict[str, Callable[[], Any]] = {
-        "ccei": lambda: float(prefgraph.compute_aei(session).efficiency_index),
-        "mpi": lambda: float(prefgraph.compute_mpi(session).mpi_value),
-        "hm": lambda: float(prefgraph.compute_houtman_maks_index(session, method="ilp").fraction),
-    }
-    return calls[task], "functions"
+    metrics = ["garp"] if task == "garp" else ["garp", task]
+
+    def engine() -> Any:
+        found = Engine(metrics=metrics).analyze_arrays([(prices, quantities)])[0]
+        answers = {"garp": "is_garp", "ccei": "ccei", "mpi": "mpi", "hm": "hm_consistent"}
+        return getattr(found, answers[task])
+
+    if task != "hm":
+        return engine, "Engine"
+    from prefgraph import ConsumerSession, compute_houtman_maks_index
+
+    session = ConsumerSession(prices, quantities)
+    return lambda: repr(compute_houtman_maks_index(session, method="ilp"))[:300], "method='ilp'"
 
 
 def measure(side: str, task: str, n: int) -> dict[str, Any]:

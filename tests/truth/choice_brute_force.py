@@ -1,4 +1,4 @@
-"""Every axiom and index of choices from budgets by looking at everything, in fractions. It shares no code with pindown."""
+"""Every axiom and index of budgets by looking at everything, in fractions. It shares no code with pindown."""
 
 from __future__ import annotations
 

@@ -333,7 +333,7 @@ def test_two_producers_gain_half_a_unit() -> None:
 
 
 def test_two_rationales_are_found_and_pay_for_themselves() -> None:
-    """Pairs by one order and triples by its reverse, four times over in mixed order; coins are best explained as coins."""
+    """Pairs by one order and triples by its reverse, four times in mixed order; coins are best explained as coins."""
     menus = [*itertools.combinations(range(6), 2), *itertools.combinations(range(6), 3)] * 4
     rng = np.random.default_rng(0)
     menus = [menus[k] for k in rng.permutation(len(menus))]

@@ -71,9 +71,12 @@ def test_all_pairs_and_five_triples_of_five_items() -> None:
 
 
 def test_twelve_menus_with_as_many_patterns_cannot_tell_all_orders_apart() -> None:
-    """Two orders that differ in their lowest two items differ on the menu of just these two: without all ten pairs
-    fewer than 120 patterns are coherent. Here four pairs, five triples and three menus of four have 248,832 patterns as
-    well.""" pairs, triples, fours = ([*itertools.combinations(range(5), k)] for k in (2, 3, 4))
+    """Two orders that differ in their lowest two items differ on the menu of just these two.
+
+    Without all ten pairs fewer than 120 patterns are coherent, so that no twelve menus with 248,832 patterns have 120: those
+    sizes leave room for four pairs, beside five triples and three menus of four.
+    """
+    pairs, triples, fours = ([*itertools.combinations(range(5), k)] for k in (2, 3, 4))
     menus = [*pairs[:4], *triples[:5], *fours[:3]]
     assert len(menus) == 12
     assert math.prod(map(len, menus)) == 248_832
@@ -201,7 +204,7 @@ NULLS = {
 
 @pytest.mark.parametrize("null", NULLS)
 def test_size_of_the_tests_of_noisy_choices(null: str) -> None:
-    """Each law lies in all three hypotheses. In 60 draws a test of true size 5% rejects ten times or more once in 1000."""
+    """Each law lies in all three hypotheses. A test of size 5% rejects ten of 60 or more once in 1000."""
     rng = np.random.default_rng(7)
     rejected = np.zeros(3)
     for _ in range(60):

@@ -183,10 +183,17 @@ cell = st.one_of(
     st.text(max_size=6),
     st.sampled_from(["a", "b", "a b"]),
 )
-column = st.sampled_from(
-    sorted({c for needed, more in KINDS.values() for c in (*needed, *more) if "…" not in c})
-    + ["price_x", "quantity_x", "price_y", "quantity_y", "extra"]
-)
+NAMES = sorted({c for needed, more in KINDS.values() for c in (*needed, *more) if "…" not in c})
+column = st.sampled_from([*NAMES, "price_x", "quantity_x", "price_y", "quantity_y", "extra"])
+
+
+def refusal(source: Any) -> str | None:
+    """The words with which a source is refused; None where it is read."""
+    try:
+        assert len(read_choices(source)) >= 1
+    except InputError as error:
+        return str(error)
+    return None
 
 
 @given(st.lists(column, min_size=1, max_size=6, unique=True).flatmap(
@@ -194,12 +201,8 @@ column = st.sampled_from(
 ))  # fmt: skip
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_frames_of_anything_are_read_or_refused(rows: list[dict[str, Any]]) -> None:
-    try:
-        table = read_choices(pd.DataFrame(rows))
-    except InputError as error:
-        assert str(error).endswith((".", "?"))
-    else:
-        assert len(table) >= 1
+    words = refusal(pd.DataFrame(rows))
+    assert words is None or words.endswith((".", "?"))
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -210,17 +213,12 @@ def test_one_changed_cell_is_read_or_refused_by_its_place(kind: str, data: st.Da
     row = data.draw(st.integers(0, len(frame) - 1))
     name = data.draw(st.sampled_from(list(frame.columns)))
     frame.loc[row, name] = data.draw(cell)
-    try:
-        read_choices(frame)
-    except InputError as error:
-        assert "row" in str(error) or "state" in str(error) or "compared" in str(error) or "cell" in str(error)
+    words = refusal(frame)
+    assert words is None or any(word in words for word in ("row", "state", "compared", "cell", "sets"))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "ignore")))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_of_anything_are_read_or_refused(content: bytes) -> None:
     Path("any.csv").write_bytes(b"menu,choice\n" + content)
-    try:
-        read_choices("any.csv")
-    except InputError as error:
-        assert str(error)
+    assert refusal("any.csv") != ""
