@@ -74,7 +74,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: ValueCache({"a": float("inf")}, {}), "row 1, column 'value' is inf"),
     (lambda: coherence(TABLES["menus"], seed=-1), "seed -1"),
     (lambda: coherence(TABLES["menus"], seconds=0), "seconds = 0"),
-    (lambda: subagents(TABLES["bets"]), "a committee for a bets"),
+    (lambda: subagents(TABLES["bets"]), "a committee for bets"),
     (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities for menus"),
     (lambda: subagents(TABLES["trades"], start="Z"), "start 'Z'; wanted one of A, B, C"),
     (lambda: subagents(TABLES["trades"], trade_probabilities={("A", "Z"): 0.5}), "a trade probability for 'Z'"),

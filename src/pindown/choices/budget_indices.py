@@ -103,10 +103,10 @@ def houtman_maks(relation: Relation, seconds: float = 20.0) -> Index:
     """The largest share of observations that satisfies GARP, and which they are."""
     names = relation.spending.budgets.names
     found, n = drop_nodes(relation.weak, relation.strict, seconds), len(names)
-    kept = tuple(name for i, name in enumerate(names) if i not in found.nodes)
-    if found.optimal:
-        return exact(len(kept) / n, kept=kept)
-    return bounded(len(kept) / n, (n - found.bound) / n, kept=kept)
+    gone = set(found.nodes)
+    kept = tuple(name for i, name in enumerate(names) if i not in gone) if gone else ()
+    share = (n - len(gone)) / n
+    return exact(share, kept=kept) if found.optimal else bounded(share, (n - found.bound) / n, kept=kept)
 
 
 def money_pump(relation: Relation) -> Index:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pindown.choices.chance_losses import BudgetLoss, MenuLoss, PolicyLoss
 from pindown.choices.counting import MOST_COUNTED, coherent_patterns
+from pindown.choices.graphs import some_cycle
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy_relation import PolicyRelation, is_forest
@@ -34,6 +35,7 @@ Array = NDArray[np.float64]
 _DRAWS = 1000
 _PARTICLES, _REPEATS = 400, 4
 _DRAWN = 77
+_MOST_MENUS, _MOST_ITEMS = 2000, 62
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class Chance:
     method: str
 
 
-def unmeasured(reference: str) -> Chance:
-    """For kinds of choices that have no random chooser."""
+def unmeasured(reference: str, why: str = "there is no random chooser for this kind of choices") -> Chance:
+    """Where there are no random choosers to compare with."""
     nothing = Estimate(math.nan, math.nan, "bits", "estimate", Status.UNSUPPORTED, reference)
-    return Chance(nothing, False, "", math.nan, (), "there is no random chooser for this kind of choices")
+    return Chance(nothing, False, "", math.nan, (), why)
 
 
 def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | None = None, **sizes: Any) -> Chance:
@@ -135,21 +137,45 @@ def _items(
     """Menus, pairs and offers: one pattern of numbers each."""
     from pindown.spaces.patterns import Patterns
 
-    loss = MenuLoss(offered, items) if offers is None else MenuLoss.of_offers(offers, items)
     if not offered:
-        return _certain(reference, loss.measure, 0.0, "there is nothing to choose")
+        return _certain(reference, "swaps", 0.0, "there is nothing to choose")
+    few = len(offered) <= _MOST_MENUS
+    exact = offers is None and items <= MOST_COUNTED and _one_order(offered, taken, items)
+    if not few and not exact:
+        return unmeasured(reference, f"more than {_MOST_MENUS:,} choices are not drawn at random")
+    space = loss = None
+    if few and items <= _MOST_ITEMS:
+        loss = MenuLoss(offered, items) if offers is None else MenuLoss.of_offers(offers, items)
+        space = Patterns([2] * len(offers) if offers is not None else [len(m) for m in offered])
+    if exact:
+        count = coherent_patterns({tuple(sorted(m)) for m in offered}, items)
+        drawn = () if loss is None else _drawn(space, loss, seed)
+        return _counted(offered, count, reference, "swaps" if loss is None else loss.measure, drawn)
+    if loss is None:
+        return unmeasured(reference, f"more than {_MOST_ITEMS} items are not compared with random choosers")
     picks = taken if offers is not None else [tuple(m).index(t) for m, t in zip(offered, taken, strict=True)]
     observed = float(loss(np.array([picks], dtype=np.float64))[0])
-    space = Patterns([2] * len(offers) if offers is not None else [len(m) for m in offered])
-    if observed == 0.0 and offers is None and items <= MOST_COUNTED:
-        count = coherent_patterns(offered, items)
-        bits = math.log2(space.size) - math.log2(count)
-        if count == space.size:
-            return _certain(reference, loss.measure, observed, "one order explains every pattern of choices")
-        drawn = _drawn(space, loss, seed)
-        exact = Estimate(bits, 0.0, "bits", "exact", Status.REACHED, reference)
-        return Chance(exact, False, loss.measure, observed, drawn, f"{count:,} of {space.size:,} patterns, counted")
     return _measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
+
+
+def _one_order(offered: Sequence[Sequence[int]], taken: Sequence[int], items: int) -> bool:
+    rows = [0] * items
+    for menu, item in zip(offered, taken, strict=True):
+        rows[item] |= sum(1 << other for other in menu if other != item)
+    return some_cycle(rows) is None
+
+
+def _counted(
+    offered: Sequence[Sequence[int]], count: int, reference: str, what: str, drawn: tuple[float, ...]
+) -> Chance:  # fmt: skip
+    """The bits of being one of ``count`` patterns."""
+    bits = sum(math.log2(len(m)) for m in offered) - math.log2(count)
+    total = math.prod(len(m) for m in offered) if len(offered) <= _MOST_MENUS else 0
+    if total == count:
+        return _certain(reference, what, 0.0, "one order explains every pattern of choices")
+    of = f"{total:,}" if 0 < total < 10**15 else f"2^{bits + math.log2(count):.1f}"
+    exact = Estimate(bits, 0.0, "bits", "exact", Status.REACHED, reference)
+    return Chance(exact, False, what, 0.0, drawn, f"{count:,} of {of} patterns, counted")
 
 
 def _measured(

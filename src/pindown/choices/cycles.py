@@ -80,7 +80,6 @@ def richest_cycle(gains: Array, costs: Array) -> tuple[float, list[int]]:
     choice = (gains / costs[:, None]).argmax(axis=1)
     value = np.zeros(n)
     scale = float(np.abs(gains[np.isfinite(gains)]).max(initial=0.0)) + float(costs.max())
-    best, cycle = -np.inf, [0]
     for _ in range(50 * n + 50):
         ratio, found = max((_ratio(c, gains, costs), c) for c in _cycles_of(choice))
         best, cycle = ratio, found
@@ -91,11 +90,11 @@ def richest_cycle(gains: Array, costs: Array) -> tuple[float, list[int]]:
         gain = onward[nodes, better] - value
         improved = gain > _TOLERANCE * scale * n
         if not improved.any():
-            break
+            turn = cycle.index(min(cycle))
+            return float(best), cycle[turn:] + cycle[:turn]
         choice = np.where(improved, better, choice)
         value = np.where(improved, value + gain, value)
-    turn = cycle.index(min(cycle))
-    return float(best), cycle[turn:] + cycle[:turn]
+    raise ArithmeticError(f"policy iteration on {n} nodes did not end")
 
 
 def _ratio(cycle: list[int], gains: Array, costs: Array) -> float:

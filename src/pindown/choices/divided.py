@@ -64,7 +64,7 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
     parts = stretches(n, lambda rows: some_cycle(of_menus_of(menus, rows)) is None)
     bits = explain(
         n, sum(math.log2(len(m)) for m in menus.offered), saved,
-        [k for k, name in enumerate(menus.names) if name in kept],
+        [k for k, name in enumerate(menus.names) if name in kept or not kept],
         lambda k: math.log2(max(1, len(menus.offered[k]) - 1)) - math.log2(len(menus.offered[k])),
         own, parts, [tuple(sorted(m)) for m in menus.offered],
     )  # fmt: skip

@@ -54,7 +54,7 @@ class Index:
         optimal: whether the value is proved.
         other: the bound from the other side; the value itself where it is proved.
         cycle: the observations or items of the cycle that attains it, where one does.
-        kept: the observations that stay, for Houtman and Maks.
+        kept: the observations that stay, for Houtman and Maks; empty where all do.
         levels: for Varian's index the share of each budget that is kept.
         dropped: pairs that are given up, for swaps and the minimum cost index.
     """

@@ -125,10 +125,9 @@ def menu_houtman_maks(menus: Menus, relation: ItemRelation, seconds: float) -> I
             lost, lower, proved = _cover_groups(members, local, seconds)
             bound, optimal = bound + lower, optimal and proved
         gone |= {k for rows in lost for k in rows}
-    kept = tuple(name for k, name in enumerate(menus.names) if k not in gone)
-    if optimal:
-        return exact(len(kept) / n, kept=kept)
-    return bounded(len(kept) / n, (n - bound) / n, kept=kept)
+    share = (n - len(gone)) / n
+    kept = tuple(name for k, name in enumerate(menus.names) if k not in gone) if gone else ()
+    return exact(share, kept=kept) if optimal else bounded(share, (n - bound) / n, kept=kept)
 
 
 def menu_swaps(menus: Menus, relation: ItemRelation, seconds: float) -> Index:

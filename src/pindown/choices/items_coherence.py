@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pindown.choices.certificates import Certificate, Pump, Step
@@ -30,10 +30,11 @@ __all__ = ["parts_of_menus", "parts_of_pairs", "parts_of_trades"]
 def parts_of_menus(menus: Menus, seconds: float) -> dict[str, Any]:
     """Everything about menus but the surprise."""
     relation = of_menus(menus)
-    because = [
-        f"observation {name}: {menus.items[t]} from {', '.join(menus.items[i] for i in m)}"
-        for name, m, t in zip(menus.names, menus.offered, menus.taken, strict=True)
-    ]
+
+    def because(k: int) -> str:
+        menu = ", ".join(menus.items[i] for i in menus.offered[k])
+        return f"observation {menus.names[k]}: {menus.items[menus.taken[k]]} from {menu}"
+
     parts = _parts(relation, because)
     parts["houtman_maks"] = menu_houtman_maks(menus, relation, seconds)
     parts["swaps"] = menu_swaps(menus, relation, seconds)
@@ -44,10 +45,12 @@ def parts_of_menus(menus: Menus, seconds: float) -> dict[str, Any]:
 def parts_of_pairs(pairs: Pairs, seconds: float) -> dict[str, Any]:
     """Everything about comparisons but the surprise; majorities stand for preferences."""
     relation = of_pairs(pairs)
-    because = [
-        f"{pairs.items[i]} {int(pairs.counts[i, j])} to {int(pairs.counts[j, i])} against {pairs.items[j]}"
-        for i, j in pairs.compared
-    ]
+    compared = pairs.compared
+
+    def because(k: int) -> str:
+        i, j = compared[k]
+        return f"{pairs.items[i]} {int(pairs.counts[i, j])} to {int(pairs.counts[j, i])} against {pairs.items[j]}"
+
     parts = _parts(relation, because)
     swaps = pair_swaps(pairs, relation, seconds)
     total = int(pairs.counts.sum())
@@ -70,17 +73,17 @@ def parts_of_pairs(pairs: Pairs, seconds: float) -> dict[str, Any]:
 def parts_of_trades(trades: Trades, seconds: float) -> dict[str, Any]:
     """Everything about trades but the surprise; accepted trades stand for preferences."""
     relation = of_trades(trades)
-    because = [
-        f"offer {k + 1}: {trades.items[b]} for {trades.items[a]}, {'accepted' if yes else 'refused'}"
-        for k, (a, b, yes) in enumerate(zip(trades.have, trades.offered, trades.accepted, strict=True))
-    ]
+
+    def because(k: int) -> str:
+        return f"offer {k + 1}: {trades.items[trades.offered[k]]} for {trades.items[trades.have[k]]}, accepted"
+
     parts = _parts(relation, because)
     parts["houtman_maks"] = trade_houtman_maks(relation, len(trades), seconds)
     parts["swaps"] = unsupported()
     return parts
 
 
-def _parts(relation: ItemRelation, because: Sequence[str]) -> dict[str, Any]:
+def _parts(relation: ItemRelation, because: Callable[[int], str]) -> dict[str, Any]:
     cycle, parts = relation.violating_cycle(), relation.parts
     no = unsupported()
     sarp = relation.sarp()
@@ -124,11 +127,11 @@ def _certificate(relation: ItemRelation, cycle: Sequence[int] | None, parts: Seq
     )  # fmt: skip
 
 
-def _pump(relation: ItemRelation, cycle: Sequence[int], because: Sequence[str]) -> Pump:
+def _pump(relation: ItemRelation, cycle: Sequence[int], because: Callable[[int], str]) -> Pump:
     """From each item to the one that was preferred to it; each step was shown by an observation."""
     back = [cycle[0], *reversed(cycle[1:])]
     steps: list[Step] = []
     for at, to in zip(back, [*back[1:], back[0]], strict=True):
         shown = relation.sources[to, at][0]
-        steps.append(Step(relation.items[at], relation.items[to], None, True, because[shown]))
+        steps.append(Step(relation.items[at], relation.items[to], None, True, because(shown)))
     return Pump(tuple(relation.items[i] for i in back), tuple(steps), None, None, True, True)

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from pindown import __version__
+from pindown.choices.bets import Bets
 from pindown.choices.budgets import Budgets
 from pindown.choices.committee import Committee
 from pindown.choices.divided import divide_budgets, divide_menus
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
+from pindown.choices.policy import Policy
 from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trade_committee import committee_of_trades
 from pindown.choices.trades import Trades
+from pindown.choices.value_cache import ValueCache
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
 from pindown.rng import child_seed
@@ -25,6 +28,7 @@ __all__ = ["subagents"]
 
 Progress = Callable[[float, str], None]
 _MOST_COMPARISONS = 5000
+_TABLES = (Budgets, Menus, Pairs, Bets, Trades, Policy, ValueCache)
 
 
 def subagents(
@@ -73,9 +77,9 @@ def subagents(
     if not seconds > 0:
         raise InputError(f"seconds = {seconds!r}", "a number above 0")
     tables = (Trades, Menus, Pairs, Budgets)
-    table = observed if hasattr(observed, "kind") else read_choices(observed)
+    table = observed if isinstance(observed, _TABLES) else read_choices(observed)
     if not isinstance(table, tables):
-        raise InputError(f"a committee for a {table.kind}", "trades, menus, pairs or budgets")
+        raise InputError(f"a committee for {table.kind}", "trades, menus, pairs or budgets")
     if isinstance(table, Trades):
         parts = committee_of_trades(table, trade_probabilities, start, discount, seconds)
     else:
