@@ -9,7 +9,7 @@ from choice_brute_force import everything
 from pindown import Budgets, coherence
 from pindown.choices.axioms import Relation, harp
 from pindown.choices.budget_coherence import budget_certificate, budget_pump
-from pindown.choices.budget_indices import budget_indices, houtman_maks
+from pindown.choices.budget_indices import budget_indices, houtman_maks, varian
 from pindown.choices.drops import drop_nodes, drop_pairs, lower_levels
 
 INDICES = ("ccei", "varian", "houtman_maks", "money_pump_index", "minimum_cost_index", "swaps")
@@ -111,19 +111,19 @@ def test_large_components_take_the_other_way_to_the_same_answer(draw: str, monke
 
 
 def test_an_index_that_is_not_proved_gives_both_bounds() -> None:
-    """Without time the cover is whatever was repaired, and the bound is on the other side of the truth."""
+    """Without time the answer is whatever was repaired, and the other bound is on the far side of the truth."""
     rng = np.random.default_rng(3)
-    relation = Relation(Budgets(rng.uniform(0.2, 2.0, (24, 3)), rng.uniform(0.0, 2.0, (24, 3))))
-    hasty = budget_indices(relation, seconds=1e-3)
-    assert not hasty.varian.optimal
-    assert hasty.varian.estimate.kind == "lower_bound"
-    assert hasty.varian.value <= hasty.varian.other <= 1.0
-    assert "between" in str(hasty.varian)
-    patient = houtman_maks(relation, seconds=20.0)
-    assert patient.optimal
-    assert hasty.houtman_maks.value <= patient.value
-    if not hasty.houtman_maks.optimal:
-        assert patient.value <= hasty.houtman_maks.other
+    relation = Relation(Budgets(rng.uniform(0.2, 2.0, (40, 3)), rng.uniform(0.0, 2.0, (40, 3))))
+    hasty = varian(relation, seconds=1e-3)
+    assert not hasty.optimal
+    assert hasty.estimate.kind == "lower_bound"
+    assert not hasty.estimate.status.ok
+    assert hasty.value < hasty.other <= 1.0
+    assert "between" in str(hasty)
+    kept = houtman_maks(relation, seconds=20.0)
+    assert kept.optimal
+    some = houtman_maks(relation, seconds=1e-3)
+    assert some.value <= kept.value <= some.other + 1e-9
 
 
 @pytest.mark.parametrize("rows", [[0, 1], [1, 0]])

@@ -229,11 +229,11 @@ def test_size_of_the_tests_of_noisy_choices_in_a_thousand(null: str) -> None:
 
 
 def test_power_of_the_tests_of_noisy_choices() -> None:
-    """A ring at 80% violates all three; weak order without strong violates strong only."""
+    """A ring at 95% violates all three; weak order without strong violates strong only."""
     rng = np.random.default_rng(9)
 
     def ring(i: int, j: int) -> float:
-        return 0.8 if (j - i) % 4 == 1 else 0.2 if (i - j) % 4 == 1 else 0.5
+        return 0.95 if (j - i) % 4 == 1 else 0.05 if (i - j) % 4 == 1 else 0.5
 
     assert all(t.rejected for t in pair_tests(noisy(ring, 100, rng)))
 

@@ -62,7 +62,7 @@ class BudgetLoss:
         while True:
             following = left & (edges & left[:, None, :]).any(axis=2)
             if np.array_equal(following, left):
-                return left.any(axis=1)
+                return np.asarray(left.any(axis=1))
             left = following
 
 

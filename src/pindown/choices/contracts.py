@@ -94,7 +94,7 @@ def _held(p: Array, s: Array, discount: float, agreed: Sequence[tuple[int, int]]
     for i, j in agreed:
         move[i, i] -= p[i, j]
         move[i, j] += p[i, j]
-    return np.linalg.solve(np.eye(len(s)) - discount * move.T, (1.0 - discount) * s)
+    return np.asarray(np.linalg.solve(np.eye(len(s)) - discount * move.T, (1.0 - discount) * s), dtype=np.float64)
 
 
 def _programme(

@@ -100,7 +100,7 @@ def _solve(
         )
         limits.append(LinearConstraint(order, 0.0, np.inf))
     found = milp(
-        weights[used], constraints=limits, integrality=np.ones(len(used)), bounds=Bounds(0, 1),
+        weights[used], constraints=limits, integrality=np.ones(len(used), dtype=np.int64), bounds=Bounds(0, 1),
         options={"time_limit": max(seconds, 0.05), "mip_rel_gap": 0.0},
     )  # fmt: skip
     lower = 0.0 if found.mip_dual_bound is None else float(found.mip_dual_bound)

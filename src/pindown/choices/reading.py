@@ -93,7 +93,7 @@ def read_panel(
     panel: dict[str, Observed] = {}
     for name, part in frame.groupby(keys.to_numpy(), sort=False):
         try:
-            panel[str(name)] = _table(cast("pd.DataFrame", part), chosen, missing)
+            panel[str(name)] = _table(part, chosen, missing)
         except InputError as error:
             raise type(error)(f"{', '.join(by)} {name}: {error.got}", error.wanted, error.remedy) from error
     return panel

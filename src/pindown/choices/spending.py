@@ -87,8 +87,7 @@ class Spending:
         """Whether ``E_ii ≥ E_ij``, and where the two are equal."""
         cost, own = self._p[rows] @ self._q.T, self._own[rows, None]
         if self._exact:
-            weak, ties = cost <= own, np.argwhere(cost == own)
-            return weak, [(int(rows[r]), int(c)) for r, c in ties]
+            return cost <= own, [(int(rows[r]), int(c)) for r, c in np.argwhere(cost == own)]
         slack = self._doubt() * own
         weak, surely = cost <= own + slack, cost < own - slack
         ties: list[tuple[int, int]] = []
