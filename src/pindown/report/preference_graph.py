@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from pindown.report import charts
 from pindown.report.blocks import Column, Figure, Table
@@ -40,8 +41,8 @@ def preference_figure(graph: Graph, cycle: Sequence[str], noun: str) -> Figure:
             "data": [t for t in traces if t["x"]],
             "layout": {
                 "showlegend": False,
-                "xaxis": {"visible": False, "range": [min(x, default=0) - 0.6, max(x, default=0) + 0.6]},
-                "yaxis": {"visible": False},
+                "xaxis": _blank([min(x, default=0.0) - 0.6, max(x, default=0.0) + 0.6]),
+                "yaxis": _blank(),
                 "annotations": arrows,
             },
         },
@@ -85,8 +86,8 @@ def lattice_figure(orders: Sequence[Sequence[str]]) -> Figure:
             "data": [t for t in (_edges(cover, x, y), _nodes(graph, range(n), x, y, "circle", "@s1")) if t["x"]],
             "layout": {
                 "showlegend": False,
-                "xaxis": {"visible": False, "range": [min(x) - 0.7, max(x) + 0.7]},
-                "yaxis": {"visible": False},
+                "xaxis": _blank([min(x) - 0.7, max(x) + 0.7]),
+                "yaxis": _blank(),
             },
         },
         summary=f"{n} items; the members agree on {agreed} of {n * (n - 1) // 2} pairs.",
@@ -98,6 +99,12 @@ def lattice_figure(orders: Sequence[Sequence[str]]) -> Figure:
         caption="A trade along a line upwards is accepted; between items that no path joins, some member refuses.",
         height=420,
     )
+
+
+def _blank(span: Sequence[float] | None = None) -> dict[str, Any]:
+    """An axis that says nothing: only the places of the nodes to each other count."""
+    axis: dict[str, Any] = {"showgrid": False, "showline": False, "ticks": "", "tickvals": [0.0], "ticktext": [" "]}
+    return axis if span is None else {**axis, "range": list(span)}
 
 
 def _places(graph: Graph) -> tuple[list[float], list[float]]:
