@@ -13,7 +13,7 @@ from itertools import combinations
 
 from pindown.choices.value_cache import Transition, ValueCache
 
-__all__ = ["blamed", "residuals"]
+__all__ = ["blamed", "explains", "residuals"]
 
 _MOST_BLAMED, _MOST_TRIES = 4, 20_000
 _SWEEPS = 3
@@ -55,6 +55,17 @@ def blamed(cache: ValueCache) -> tuple[dict[str, Fraction], bool]:
             if found is not None:
                 return found, True
     return {s: _backup(ways[s], cache.values) for s in sorted(wrong)}, False
+
+
+def explains(cache: ValueCache, right: dict[str, Fraction]) -> bool:
+    """Whether the cache with these values put right has no residual anywhere.
+
+    Example:
+        >>> explains(ValueCache({0: 0, 1: 1, 2: 5}, {2: [0, 1]}), {"2": Fraction(1)})
+        True
+    """
+    values = {**cache.values, **right}
+    return all(values[s] == _backup(ways, values) for s, ways in _actions(cache).items())
 
 
 def _actions(cache: ValueCache) -> dict[str, list[list[Transition]]]:

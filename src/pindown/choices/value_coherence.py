@@ -13,7 +13,7 @@ from pindown.choices.graphs import ranks
 from pindown.choices.indices import Axiom, exact, unsupported
 from pindown.choices.policy import Policy
 from pindown.choices.policy_relation import PolicyRelation
-from pindown.choices.residuals import blamed, residuals
+from pindown.choices.residuals import blamed, explains, residuals
 from pindown.choices.value_cache import ValueCache
 
 __all__ = ["parts_of_bets", "parts_of_cache", "parts_of_policy"]
@@ -67,7 +67,7 @@ def parts_of_policy(policy: Policy) -> tuple[dict[str, Any], PolicyRelation]:
         Step(names[a], names[b], None, True, f"where it could end in {names[a]}, it goes to {names[b]}")
         for a, b in zip(back, [*back[1:], back[0]], strict=True)
     )
-    parts["pump"] = Pump(tuple(names[i] for i in back), trades, None, None, True, True)
+    parts["pump"] = Pump(tuple(names[i] for i in back), trades, None, None, True, parts["certificate"].verified)
     return parts, relation
 
 
@@ -82,8 +82,8 @@ def parts_of_cache(cache: ValueCache) -> dict[str, Any]:
     blame, proved = blamed(cache)
     told = ", ".join(f"{s} (claimed {float(cache.values[s]):g}, should be {float(v):g})" for s, v in blame.items())
     few = "the fewest that explain all residuals" if proved else "every entry that differs from its backup"
-    certificate = Certificate(
-        "entries", f"{len(wrong)} of {len(found)} entries differ from their backup. To blame, {few}: {told}.",
-        {s: float(v) for s, v in blame.items()}, {s: str(v) for s, v in blame.items()}, tuple(blame), True,
-    )  # fmt: skip
+    statement = f"{len(wrong)} of {len(found)} entries differ from their backup. To blame, {few}: {told}."
+    numbers = {s: float(v) for s, v in blame.items()}
+    exactly = {s: str(v) for s, v in blame.items()}
+    certificate = Certificate("entries", statement, numbers, exactly, tuple(blame), explains(cache, blame))
     return parts | {"coherent": False, "certificate": certificate}
