@@ -136,7 +136,7 @@ def _solve(
         answer = solve_within(solver, stop)
         if not answer:
             return None if answer is None else []
-        true = set(solver.get_model() or ())
+        true: set[int] = set(solver.get_model() or [])
     out: list[tuple[int, ...]] = []
     for m in range(k):
         wins = [sum(over(m, i, j) in true for j in range(items) if j != i) for i in range(items)]

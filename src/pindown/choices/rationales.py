@@ -97,7 +97,7 @@ def _coloured(
             answer = solve_within(solver, stop)
             if not answer:
                 return None if answer is None else []
-            true = set(solver.get_model() or ())
+            true: set[int] = set(solver.get_model() or [])
             groups: list[list[int]] = [[] for _ in range(k)]
             for i in range(n):
                 groups[next(m for m in range(k) if has(i, m) in true)].append(i)
