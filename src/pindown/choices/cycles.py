@@ -1,9 +1,9 @@
 r"""Cycles that attain an index: the least bottleneck, and the greatest ratio.
 
 For weights on the edges of a graph, the *bottleneck* of a cycle is its largest weight; Afriat's index is the least
-bottleneck of any cycle. The greatest ratio of gains to costs round a cycle is found by policy iteration (Howard 1960;
-Cochet-Terrasson et al. 1998), the money pump index of Echenique, Lee and Shum (2011) in the form of Smeulders,
-Cherchye, De Rock and Spieksma (2013).
+bottleneck of any cycle. The greatest ratio of gains to costs round a cycle is found by Newton's method on the ratio
+(Dinkelbach 1967) with longest paths (Bellman 1958): the money pump index of Echenique, Lee and Shum (2011) in the form
+of Smeulders, Cherchye, De Rock and Spieksma (2013).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ __all__ = ["least_bottleneck", "richest_cycle"]
 
 Array = NDArray[np.float64]
 _FEW = 64
-_TOLERANCE = 1e-13
 
 
 def least_bottleneck(weights: Array, ceiling: float) -> tuple[float, list[int]]:
@@ -77,24 +76,40 @@ def richest_cycle(gains: Array, costs: Array) -> tuple[float, list[int]]:
     """
     n = len(costs)
     nodes = np.arange(n)
-    choice = (gains / costs[:, None]).argmax(axis=1)
-    value = np.zeros(n)
     scale = float(np.abs(gains[np.isfinite(gains)]).max(initial=0.0)) + float(costs.max())
-    for _ in range(50 * n + 50):
-        ratio, found = max((_ratio(c, gains, costs), c) for c in _cycles_of(choice))
-        best, cycle = ratio, found
-        step = gains[nodes, choice] - ratio * costs
-        _settle(value, choice.tolist(), step.tolist(), found[0])
-        onward = gains - ratio * costs[:, None] + value[None, :]
-        better = onward.argmax(axis=1)
-        gain = onward[nodes, better] - value
-        improved = gain > _TOLERANCE * scale * n
-        if not improved.any():
+    least = 16.0 * n * float(np.finfo(float).eps) * scale
+    best, cycle = max((_ratio(c, gains, costs), c) for c in _cycles_of((gains / costs[:, None]).argmax(axis=1)))
+    while True:
+        better = _richer(gains - best * costs[:, None], nodes, least, gains, costs, best)
+        if better is None:
             turn = cycle.index(min(cycle))
             return float(best), cycle[turn:] + cycle[:turn]
-        choice = np.where(improved, better, choice)
-        value = np.where(improved, value + gain, value)
-    raise ArithmeticError(f"policy iteration on {n} nodes did not end")
+        best, cycle = better
+
+
+def _richer(
+    weights: Array, nodes: NDArray[np.intp], least: float, gains: Array, costs: Array, best: float
+) -> tuple[float, list[int]] | None:  # fmt: skip
+    """A cycle of a greater ratio than ``best``: one of positive weight; None where there is none.
+
+    Values of the longest paths grow for ever just where there is such a cycle, and the steps that made them grow then
+    hold one.
+    """
+    value, choice = np.zeros(len(nodes)), nodes.copy()
+    while True:
+        onward = weights + value[None, :]
+        to = onward.argmax(axis=1)
+        grown = onward[nodes, to] - value
+        moved = grown > least
+        if not moved.any():
+            return None
+        choice = np.where(moved, to, choice)
+        value = np.where(moved, value + grown, value)
+        found = [c for c in _cycles_of(choice) if len(c) > 1]
+        if found:
+            ratio, cycle = max((_ratio(c, gains, costs), c) for c in found)
+            if ratio > best:
+                return ratio, cycle
 
 
 def _ratio(cycle: list[int], gains: Array, costs: Array) -> float:
@@ -117,18 +132,3 @@ def _cycles_of(choice: NDArray[np.intp]) -> list[list[int]]:
         for seen in way:
             state[seen] = 2
     return found
-
-
-def _settle(value: Array, to: list[int], step: list[float], root: int) -> None:
-    """Values of the nodes from which the map leads to ``root``: the sum of the steps on the way."""
-    before: list[list[int]] = [[] for _ in to]
-    for i, j in enumerate(to):
-        before[j].append(i)
-    value[root] = 0.0
-    front = [root]
-    while front:
-        node = front.pop()
-        for i in before[node]:
-            if i != root:
-                value[i] = step[i] + value[node]
-                front.append(i)

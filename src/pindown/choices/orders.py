@@ -93,7 +93,7 @@ def largest_acyclic(rows: list[int]) -> list[int]:
     """A largest set of nodes without a cycle among them.
 
     >>> largest_acyclic([0b010, 0b101, 0b001])
-    [0]
+    [0, 2]
     """
     k = len(rows)
     acyclic = np.zeros(1 << k, dtype=bool)

@@ -67,7 +67,7 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Test:
+class NoisyTest:
     """A test of noisy choices."""
 
     name: str
@@ -114,7 +114,7 @@ class Plain:
     observed: float | None
     drawn: tuple[float, ...]
     method: str
-    stochastic: tuple[Test, ...]
+    stochastic: tuple[NoisyTest, ...]
     residuals: Mapping[str, float]
     seed: int
     seconds: float
