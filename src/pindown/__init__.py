@@ -16,6 +16,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pindown.choices.bets import Bets
+    from pindown.choices.budgets import Budgets
+    from pindown.choices.coherence import coherence
+    from pindown.choices.coherence_result import Coherence
+    from pindown.choices.committee import Committee
+    from pindown.choices.menus import Menus
+    from pindown.choices.pairs import Pairs
+    from pindown.choices.policy import Policy
+    from pindown.choices.subagents import subagents
+    from pindown.choices.trades import Trades
+    from pindown.choices.value_cache import ValueCache
     from pindown.engine.measure import measure
     from pindown.engine.profile import Profile
     from pindown.engine.two_sided import TwoSided
@@ -66,10 +77,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "Basin",
+    "Bets",
     "BitPlanes",
     "BitString",
     "Box",
+    "Budgets",
     "CheckpointError",
+    "Coherence",
+    "Committee",
     "Concentration",
     "DataError",
     "Estimate",
@@ -78,10 +93,13 @@ __all__ = [
     "InputError",
     "LearningCoefficient",
     "LearningCurve",
+    "Menus",
     "NetworkComparison",
     "NoiseTolerance",
     "OutputError",
+    "Pairs",
     "PindownError",
+    "Policy",
     "Product",
     "Profile",
     "Pruning",
@@ -91,7 +109,9 @@ __all__ = [
     "Status",
     "Subject",
     "Subset",
+    "Trades",
     "TwoSided",
+    "ValueCache",
     "WaterFilling",
     "Weights",
     "__version__",
@@ -99,6 +119,7 @@ __all__ = [
     "audit",
     "basin",
     "bitplanes",
+    "coherence",
     "compare",
     "compare_samplers",
     "concentration",
@@ -109,10 +130,22 @@ __all__ = [
     "pretrained",
     "pruning",
     "spectrum",
+    "subagents",
     "water_filling",
 ]
 
 _HOME = {
+    "Bets": "pindown.choices.bets",
+    "Budgets": "pindown.choices.budgets",
+    "Coherence": "pindown.choices.coherence_result",
+    "Committee": "pindown.choices.committee",
+    "Menus": "pindown.choices.menus",
+    "Pairs": "pindown.choices.pairs",
+    "Policy": "pindown.choices.policy",
+    "Trades": "pindown.choices.trades",
+    "ValueCache": "pindown.choices.value_cache",
+    "coherence": "pindown.choices.coherence",
+    "subagents": "pindown.choices.subagents",
     "Audit": "pindown.network.results",
     "BitPlanes": "pindown.network.plane_results",
     "Basin": "pindown.network.basin_result",

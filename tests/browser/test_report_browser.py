@@ -20,8 +20,10 @@ import pytest
 import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+import pindown
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
+from pindown.report.choices import write_choices_report
 
 pytestmark = pytest.mark.browser
 
@@ -51,7 +53,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, record in RECORDS.items():
         write_audit_report(record(), folder / f"{name}.html")
     write_bitplanes_report(deep.bitplanes("width 30"), folder / "planes.html")
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes")}
+    ring = pindown.Budgets([[1, 2, 3], [3, 1, 2], [2, 3, 1]], [[1, 0, 3], [3, 1, 0], [0, 3, 1]])
+    write_choices_report(pindown.coherence(ring, particles=50, repeats=2).to_dict(), folder / "choices.html")
+    log = pindown.Trades(["a", "a", "b", "c"], ["b", "c", "c", "b"], [1, 1, 0, 0])
+    write_choices_report(pindown.subagents(log).to_dict(), folder / "committee.html")
+    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee")}
 
 
 class Tab:
@@ -103,7 +109,10 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     )
 
 
-@pytest.mark.parametrize(("name", "least"), [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3), ("choices", 3), ("committee", 2)],
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_all_charts_are_drawn_and_nothing_scrolls_sideways(browser, reports, name, least, scheme, viewport):

@@ -1,12 +1,14 @@
 """Every Python block of the README and the guide runs, page by page, from top to bottom.
 
 A block is left out only by a comment on the line before it that says why: ``<!-- not run: it takes an hour -->``. A
-block with a title is a file: it is written under that name, so that a later block can use it.
+block with a title is a file: it is written under that name, so that a later block can use it. A block that needs a data
+set says so in the same way, ``<!-- data: choices/file.csv -->``, and is skipped where that is absent.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +23,8 @@ FENCE = re.compile(
 )
 NOT_RUN = re.compile(r"^\s*<!-- not run: (?P<why>\S.*?) -->\s*$")
 TITLE = re.compile(r'title="(?P<name>[\w.]+)"')
+NEEDS = re.compile(r"^\s*<!-- data: (?P<file>[\w./]+) -->\s*$")
+DATA = ROOT.parent / "shared" / "data"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Block:
     code: str
     file: str = ""
     left_out: str = ""
+    data: str = ""
 
 
 def blocks(text: str) -> list[Block]:
@@ -40,7 +45,16 @@ def blocks(text: str) -> list[Block]:
         title = TITLE.search(match["info"])
         reason = NOT_RUN.match(match["before"])
         line = text.count("\n", 0, match.start("code") - 1) + 1
-        found.append(Block(line, code, title["name"] if title else "", reason["why"] if reason else ""))
+        data = NEEDS.match(match["before"])
+        found.append(
+            Block(
+                line,
+                code,
+                title["name"] if title else "",
+                reason["why"] if reason else "",
+                data["file"] if data else "",
+            )
+        )
     return found
 
 
@@ -50,6 +64,10 @@ def run(page: list[Block], name: str) -> None:
     for block in page:
         if block.file:
             Path(block.file).write_text(block.code, encoding="utf-8")
+        if block.data and not (DATA / block.data).is_file():
+            pytest.skip(f"{name} up to line {block.line} ran; what follows needs ../shared/data/{block.data}")
+        if block.data:
+            shutil.copy(DATA / block.data, ".")
         if not block.left_out:
             exec(compile("\n" * (block.line - 1) + block.code, name, "exec"), namespace)
 

@@ -1,0 +1,138 @@
+"""Certificates that a person can check: ranks, cycles, Dutch books, prices. Each is re-checked in exact arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pindown.errors import CheckpointError
+
+__all__ = ["Certificate", "Pump", "Step"]
+
+CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "entries", "consistent"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a pump.
+
+    Attributes:
+        start, end: what is held before and after.
+        loss: what the step costs; None where no money is observed.
+        strict: whether the step was strictly preferred.
+        because: the observation that shows it.
+    """
+
+    start: str
+    end: str
+    loss: float | None
+    strict: bool
+    because: str
+
+
+@dataclass(frozen=True)
+class Pump:
+    """A way round on which the chooser ends where it began, and has paid.
+
+    Attributes:
+        cycle: what is held in turn; after the last comes the first again. Empty for a Dutch book.
+        steps: one a trade.
+        loss: what one way round costs; None where no money is observed.
+        share: that as a share of what is spent on the way; None where no money is observed.
+        forcing: True where every step is strictly preferred. A pump that is not leans on steps between things that the
+            chooser holds to be equally good.
+        verified: whether every step was re-checked in fractions.
+    """
+
+    cycle: tuple[str, ...]
+    steps: tuple[Step, ...]
+    loss: float | None
+    share: float | None
+    forcing: bool
+    verified: bool
+
+    @property
+    def sentence(self) -> str:
+        """The pump in words."""
+        share = "" if self.share is None else f", {100 * self.share:.3g}% of what it spends on the way"
+        lost = "" if self.loss is None else f"{self.loss:.2f}" if self.loss >= 0.995 else f"{self.loss:.3g}"
+        if not self.cycle:
+            return f"loses at least {lost} in every outcome on {', '.join(s.end for s in self.steps)}"
+        way = " to ".join([*self.cycle, self.cycle[0]])
+        how = "" if self.forcing else " (it need not: not every step is strictly preferred)"
+        if self.loss is None:
+            return f"would pay at each of {len(self.steps)} steps to go from {way}{how}"
+        return f"pays {lost} to go from {way}{share}{how}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pump as plain JSON values."""
+        return {
+            "cycle": list(self.cycle),
+            "steps": [dict(vars(s)) for s in self.steps],
+            "loss": self.loss,
+            "share": self.share,
+            "forcing": self.forcing,
+            "verified": self.verified,
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_dict(cls, r: Mapping[str, Any]) -> Pump:
+        """Read back what :meth:`to_dict` wrote."""
+        steps = tuple(
+            Step(str(s["start"]), str(s["end"]), _maybe(s["loss"]), bool(s["strict"]), str(s["because"]))
+            for s in r["steps"]
+        )
+        return cls(
+            tuple(map(str, r["cycle"])), steps, _maybe(r["loss"]), _maybe(r["share"]), bool(r["forcing"]),
+            bool(r["verified"]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Why the choices are coherent, or why not.
+
+    Attributes:
+        kind: ``"ranks"`` (integers that rationalise the choices: never chosen lower over higher), ``"cycle"``,
+            ``"probabilities"`` (under which no accepted bet is expected to lose), ``"book"`` (how often to make each
+            accepted bet so that every outcome loses), ``"entries"`` or ``"consistent"`` (for caches of values).
+        statement: what it says, in words.
+        numbers: the ranks, probabilities, stakes or residuals, by name.
+        exact: the same as fractions in text, where they are not whole.
+        cycle: the items or observations of a cycle, each preferred to the next.
+        verified: whether it was re-checked in exact arithmetic.
+    """
+
+    kind: CertificateKind
+    statement: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    exact: Mapping[str, str] = field(default_factory=dict)
+    cycle: tuple[str, ...] = ()
+    verified: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The certificate as plain JSON values."""
+        return {
+            "kind": self.kind,
+            "statement": self.statement,
+            "numbers": dict(self.numbers),
+            "exact": dict(self.exact),
+            "cycle": list(self.cycle),
+            "verified": self.verified,
+        }
+
+    @classmethod
+    def from_dict(cls, r: Mapping[str, Any]) -> Certificate:
+        """Read back what :meth:`to_dict` wrote."""
+        kinds = ("ranks", "cycle", "probabilities", "book", "entries", "consistent")
+        if r["kind"] not in kinds:
+            raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(kinds)}")
+        numbers = {str(k): float(v) for k, v in r["numbers"].items()}
+        exact = {str(k): str(v) for k, v in r["exact"].items()}
+        return cls(r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]))
+
+
+def _maybe(x: Any) -> float | None:
+    return None if x is None else float(x)

@@ -1,0 +1,110 @@
+r"""The fewest agents between whom all choices can be divided, each coherent by itself.
+
+For menus these are the rationales of Kalai, Rubinstein and Spiegler (2002, Rationalizing choice functions by multiple
+rationales), for budgets the types of Crawford and Pendakur (2013, How many types are there?). Choices that contradict
+each other cannot all go to one agent: a colouring of a hypergraph whose edges are violating cycles. A SAT solver
+colours those that are known; cycles that a colouring leaves whole are added until none is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pindown.choices.order_dimension import solve_within
+
+__all__ = ["Division", "fewest_agents"]
+
+Conflicts = Callable[[Sequence[int]], list[list[int]]]
+
+
+@dataclass(frozen=True)
+class Division:
+    """Choices divided between agents.
+
+    Attributes:
+        groups: the choices of each agent.
+        least: no division between fewer agents exists.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    least: int
+
+
+def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Division:
+    """Divide ``n`` choices between as few agents as can be.
+
+    Args:
+        n: how many choices there are.
+        conflicts: for some choices, sets of them that no agent can have made, none where the choices are coherent.
+        seconds: after this time the best division so far is given with the bound that is proved.
+
+    Example:
+        >>> clash = lambda group: [[0, 1]] if {0, 1} <= set(group) else []
+        >>> fewest_agents(3, clash)
+        Division(groups=((0, 2), (1,)), least=2)
+    """
+    stop = time.monotonic() + seconds
+    best = _first_fit(n, conflicts)
+    known: list[list[int]] = []
+    least = 1 if len(best) == 1 else 2
+    while least < len(best):
+        found = _coloured(n, least, known, conflicts, stop)
+        if found is None:
+            break
+        if found:
+            best = found
+        else:
+            least += 1
+    return Division(tuple(tuple(g) for g in best if g), least)
+
+
+def _first_fit(n: int, conflicts: Conflicts) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for i in range(n):
+        for group in groups:
+            if not conflicts([*group, i]):
+                group.append(i)
+                break
+        else:
+            groups.append([i])
+    return groups
+
+
+def _coloured(
+    n: int, k: int, known: list[list[int]], conflicts: Conflicts, stop: float
+) -> list[list[int]] | None:  # fmt: skip
+    """A division between ``k``; empty where there is none, None where time ran out.
+
+    Conflicts that are learnt on the way stay in ``known``.
+    """
+    from pysat.solvers import Glucose4
+
+    def has(i: int, m: int) -> int:
+        return 1 + i * k + m
+
+    with Glucose4() as solver:
+        for i in range(n):
+            solver.add_clause([has(i, m) for m in range(k)])
+            # Agents are interchangeable: agent m comes in only after m choices.
+            for m in range(i + 1, k):
+                solver.add_clause([-has(i, m)])
+        for conflict in known:
+            for m in range(k):
+                solver.add_clause([-has(i, m) for i in conflict])
+        while True:
+            answer = solve_within(solver, stop)
+            if not answer:
+                return None if answer is None else []
+            true: set[int] = set(solver.get_model() or [])
+            groups: list[list[int]] = [[] for _ in range(k)]
+            for i in range(n):
+                groups[next(m for m in range(k) if has(i, m) in true)].append(i)
+            new = [c for group in groups for c in conflicts(group)]
+            if not new:
+                return groups
+            known += new
+            for conflict in new:
+                for m in range(k):
+                    solver.add_clause([-has(i, m) for i in conflict])

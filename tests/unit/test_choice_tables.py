@@ -1,0 +1,224 @@
+"""Tables of observed choices and their readers: what fits is read, what does not is refused by row and column."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pindown import Bets, Budgets, InputError, Menus, Pairs, Policy, Trades, ValueCache, coherence, subagents
+from pindown.choices.reading import KINDS, read_choices, read_panel
+
+pytestmark = pytest.mark.usefixtures("own_folder")
+
+TABLES = {
+    "budgets": Budgets([[1, 2.5], [2, 1]], [[2, 0], [0.1, 3]], goods=["bread", "wine"]),
+    "menus": Menus([["tea", "milk"], ["milk", "water", "tea"]], ["tea", "milk"]),
+    "pairs": Pairs(["a", "b"], ["b", "c"], [3, 2], [1, 0]),
+    "bets": Bets([[1, 0], [0, 1]], [[1.5, 1], [1, 1.5]], outcomes=["rain", "sun"]),
+    "trades": Trades(["A", "B"], ["B", "C"], [True, False]),
+    "policy": Policy({"A": {"stay": "A", "go": "B"}, "B": {"stay": "B"}}, {"A": "go", "B": "stay"}),
+    "value cache": ValueCache({0: 0, 1: 1, 2: 1}, {2: [0, 1]}),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("through", ["frame", "csv"])
+def test_every_kind_is_seen_and_comes_back(kind: str, through: str) -> None:
+    frame = TABLES[kind].to_dataframe()
+    frame.to_csv("table.csv", index=False)
+    again = read_choices(frame if through == "frame" else "table.csv")
+    assert again.kind == kind
+    assert repr(again) == repr(TABLES[kind])
+    pd.testing.assert_frame_equal(again.to_dataframe(), frame)
+    assert read_choices(frame, kind=kind).kind == kind
+    assert kind in KINDS
+
+
+BAD: list[tuple[Any, str]] = [
+    (lambda: Budgets([[1, 0], [1, 1]], [[1, 1], [1, 1]]), "row 1, column 'prices 2' is 0.0; wanted a number above 0"),
+    (lambda: Budgets([[1, 1], [1, -2]], [[1, 1], [1, 1]]), "row 2, column 'prices 2' is -2.0"),
+    (lambda: Budgets([[1, 1]], [[1, np.nan]]), "row 1, column 'quantities 2' is nan"),
+    (lambda: Budgets([[1, 1]], [[1, -1]]), "row 1, column 'quantities 2' is -1.0; wanted a number of 0 or more"),
+    (lambda: Budgets([[1, 1]], [[0, 0]]), "row 1, column 'quantities' is [0.0, 0.0]; wanted something bought"),
+    (lambda: Budgets([[1, "x"]], [[1, 1]]), "row 1, column 'prices 2' is 'x'"),
+    (lambda: Budgets([[1, 1], [1]], [[1, 1], [1]]), "row 2 of prices has 1 cells"),
+    (lambda: Budgets(np.empty((0, 2)), np.empty((0, 2))), "an empty table"),
+    (lambda: Budgets([[1, 1]], [[1, 1, 1]]), "the same shape"),
+    (lambda: Menus([["a", "b"], ["b"]], ["a", "c"]), "row 2, column 'choice' is 'c'; wanted an item of its menu, b"),
+    (lambda: Menus([["a", "a"]], ["a"]), "each item once"),
+    (lambda: Menus([[]], ["a"]), "row 1, column 'menu' is ''; wanted at least one item"),
+    (lambda: Menus([], []), "an empty table of menus"),
+    (lambda: Menus([["a"]], []), "1 menus and 0 choices"),
+    (lambda: Menus([["a", None]], ["a"]), "row 1, column 'menu' is None"),
+    (lambda: Pairs(["a"], ["a"]), "another item than in column 'first'"),
+    (lambda: Pairs(["a"], ["b"], [-1]), "row 1, column 'wins' is -1"),
+    (lambda: Pairs(["a"], ["b"], [0.5]), "a whole number"),
+    (lambda: Pairs(["a"], ["b"], [0]), "nothing was compared"),
+    (lambda: Bets([[1, 0]], [[0.5, 1]]), "decimal odds of 1 or more"),
+    (lambda: Bets([[0, 0]], [[1, 1]]), "something staked"),
+    (lambda: Bets.quotes([["a"]], [1.5], ["a", "b"]), "above 0 and below 1"),
+    (lambda: Bets.quotes([["c"]], [0.5], ["a", "b"]), "some of the outcomes"),
+    (lambda: Trades(["a"], ["a"], [1]), "another item than in column 'have'"),
+    (lambda: Trades(["a"], ["b"], ["maybe"]), "row 1, column 'accepted' is 'maybe'; wanted yes or no"),
+    (lambda: Policy({"a": {"go": "b"}}, {}), "state 'a' without its action"),
+    (lambda: Policy({"a": {"go": "b"}}, {"a": "fly"}), "action 'fly' in state 'a'; wanted one of go"),
+    (lambda: Policy({}, {}), "a policy without transitions"),
+    (lambda: ValueCache({"a": 1}, {"a": ["b"]}), "wanted a state with a value"),
+    (lambda: ValueCache({"a": float("inf")}, {}), "row 1, column 'value' is inf"),
+    (lambda: coherence(TABLES["menus"], seed=-1), "seed -1"),
+    (lambda: coherence(TABLES["menus"], seconds=0), "seconds = 0"),
+    (lambda: subagents(TABLES["bets"]), "a committee for bets"),
+    (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities for menus"),
+    (lambda: subagents(TABLES["trades"], start="Z"), "start 'Z'; wanted one of A, B, C"),
+    (lambda: subagents(TABLES["trades"], trade_probabilities={("A", "Z"): 0.5}), "a trade probability for 'Z'"),
+    (lambda: subagents(TABLES["trades"], trade_probabilities=2.0), "no chances"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), BAD, ids=[words[:40] for _, words in BAD])
+def test_bad_tables_are_refused_in_plain_words(make: Any, words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        make()
+
+
+FILES = [
+    ("menu,choice\na b,\n", "row 1, column 'choice' is empty (1 row with an empty cell)"),
+    ("menu,choice,mood\na b,a,good\n", "unknown column 'mood' in a table of menus"),
+    ("menu,choice\n", "an empty table"),
+    ("", "is empty"),
+    ("price_x,quantity_x,price_y\n1,1,1\n", "good 'y' without its column 'quantity_y'"),
+    ("price_x,quantity_x\n1,many\n", "row 1, column 'quantity_x' is 'many'"),
+    ("first,second,winner\na,b,c\n", "row 1, column 'winner' is 'c'; wanted a or b"),
+    ("state,action,next,taken\ns,go,t,1\ns,stay,s,1\n", "one action taken in state 's'"),
+    ("state,action,next,taken\ns,go,t,1\ns,go,s,0\n", "each action of state 's' once"),
+    ("state,value,next\na,1,\na,2,\n", "row 2, column 'value' is 2.0"),
+    ("bet,outcome,stake,odds\n1,rain,1,2\n1,rain,1,2\n", "each outcome of a bet once"),
+    ("colour,size\nred,3\n", "columns colour, size; wanted those of budgets"),
+    ("menu,choice\na b,a,c\n", "more cells than there are columns"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), FILES, ids=[words[:40] for _, words in FILES])
+def test_bad_files_are_refused_in_plain_words(text: str, words: str) -> None:
+    Path("bad.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_choices("bad.csv")
+
+
+def test_other_bad_sources() -> None:
+    with pytest.raises(InputError, match="no file at"):
+        read_choices("nowhere.csv")
+    Path("bytes.csv").write_bytes(b"menu,choice\n\xff\xfe,a\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_choices("bytes.csv")
+    with pytest.raises(InputError, match="kind 'guess'"):
+        read_choices(TABLES["menus"].to_dataframe(), kind="guess")
+    with pytest.raises(InputError, match="missing = 'keep'"):
+        read_choices(TABLES["menus"].to_dataframe(), missing="keep")
+
+
+def test_a_panel_is_cut_by_its_columns_and_errors_name_the_subject() -> None:
+    frame = pd.DataFrame(
+        {"who": [1, 1, 2], "day": ["m", "m", "t"], "menu": ["a b", "b c", "a c"], "choice": ["a", "b", "c"]}
+    )
+    assert list(read_panel(frame, ["who"], ignore=["day"])) == ["1", "2"]
+    assert list(read_panel(frame, ["who", "day"])) == ["1 / m", "2 / t"]
+    with pytest.raises(InputError, match="no column 'whom'"):
+        read_panel(frame, ["whom"])
+    frame.loc[2, "choice"] = "z"
+    with pytest.raises(InputError, match=r"who 2: row 1, column 'choice' is 'z'"):
+        read_panel(frame, ["who"], ignore=["day"])
+
+
+def test_missing_rows_can_be_dropped_but_not_all() -> None:
+    frame = pd.DataFrame({"menu": ["a b", "b c"], "choice": ["a", None]})
+    assert len(read_choices(frame, missing="drop")) == 1
+    with pytest.raises(InputError, match="every row has an empty cell"):
+        read_choices(frame.iloc[1:], missing="drop")
+
+
+def test_items_with_spaces_are_set_apart_by_bars() -> None:
+    table = read_choices(pd.DataFrame({"menu": ["green tea | milk"], "choice": ["green tea"]}))
+    assert isinstance(table, Menus)
+    assert table.items == ("green tea", "milk")
+
+
+def test_one_observation_and_duplicates_have_an_answer() -> None:
+    one = coherence(Budgets([[1, 2]], [[1, 1]]))
+    assert one.coherent
+    assert one.vacuous
+    assert one.surprise.value == 0.0
+    twice = coherence(Budgets([[1, 2]] * 3, [[1, 1]] * 3))
+    assert twice.coherent
+    assert twice.warp
+    assert twice.ccei.value == 1.0
+    both = subagents(Trades(["a", "a"], ["b", "b"], [True, False]))
+    assert both.size == 0
+    assert both.witness == "it accepts a → b and refuses a → b"
+    assert coherence(Menus([["a"]], ["a"])).vacuous
+
+
+@pytest.mark.slow
+def test_a_million_rows_of_menus() -> None:
+    rng = np.random.default_rng(0)
+    menus = np.array(["0 1 2", "1 2 3", "0 3"])[rng.integers(0, 3, 10**6)]
+    frame = pd.DataFrame({"menu": menus, "choice": [m[0] for m in menus]})
+    found = coherence(frame, surprise=False)
+    assert found.coherent
+    assert found.observations == 10**6
+
+
+cell = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.text(max_size=6),
+    st.sampled_from(["a", "b", "a b"]),
+)
+NAMES = sorted({c for needed, more in KINDS.values() for c in (*needed, *more) if "…" not in c})
+column = st.sampled_from([*NAMES, "price_x", "quantity_x", "price_y", "quantity_y", "extra"])
+
+
+def refusal(source: Any) -> str | None:
+    """The words with which a source is refused; None where it is read."""
+    try:
+        assert len(read_choices(source)) >= 1
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@given(st.lists(column, min_size=1, max_size=6, unique=True).flatmap(
+    lambda names: st.lists(st.fixed_dictionaries(dict.fromkeys(names, cell)), max_size=5)
+))  # fmt: skip
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_frames_of_anything_are_read_or_refused(rows: list[dict[str, Any]]) -> None:
+    words = refusal(pd.DataFrame(rows))
+    assert words is None or words.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@given(data=st.data())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_one_changed_cell_is_read_or_refused_by_its_place(kind: str, data: st.DataObject) -> None:
+    frame = TABLES[kind].to_dataframe().astype(object)
+    row = data.draw(st.integers(0, len(frame) - 1))
+    name = data.draw(st.sampled_from(list(frame.columns)))
+    frame.loc[row, name] = data.draw(cell)
+    words = refusal(frame)
+    assert words is None or any(word in words for word in ("row", "state", "compared", "cell", "sets"))
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "ignore")))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_files_of_anything_are_read_or_refused(content: bytes) -> None:
+    Path("any.csv").write_bytes(b"menu,choice\n" + content)
+    assert refusal("any.csv") != ""
