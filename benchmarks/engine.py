@@ -139,6 +139,7 @@ def rows(peers: list[str], problems: list[Problem], seeds: int, limit: float) ->
             print(f"{problem.name}: {peer} …", flush=True)
             row = run_apart(peer, problem, seeds, limit)
             row["exact_bits"], row["exact_stderr"] = problem.exact
+            row["date"], row["load_average"] = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
             row["target_bits"] = problem.target
             done = ", ".join(f"{r['bits'] - problem.exact[0]:+.2f}" for r in row["runs"])
             cost = sum(r["cpu_seconds"] for r in row["runs"])

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 ABOUT = """\
-Each line comes from the runs of one peer on one case, all in one session on one machine. *Error* is the root mean
+Each line comes from the runs of one peer on one case, all on one machine; lines may have been added later than others,
+and the record beside this page holds the date and the load of each. *Error* is the root mean
 square over the runs of (answer − exact) in bits, with the mean error in brackets: a mean far from 0 is a bias, which
 more runs do not remove. *CPU s* is user plus system time of one run over all of its processes; *set-up* is what is
 done once a process (compiling for JAX, starting workers for pindown) and comes on top. *At equal error* is CPU s ×
