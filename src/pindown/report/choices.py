@@ -212,13 +212,13 @@ def _surprise(p: Plain) -> Section:
                 "xaxis": charts.axis(p.measure),
                 "yaxis": charts.axis("random choosers, %", rangemode="tozero"),
                 "shapes": [_upright(observed)],
-                "annotations": [_name(observed, f"observed: {notation.value_text(p.surprise)}")],
+                "annotations": [_name(observed, f"observed: {notation.value_text(p.surprise)} bits")],
                 "showlegend": False,
                 "bargap": 0.05,
             },
         },
         summary=f"{p.measure} of {len(p.drawn):,} random choosers, from {min(p.drawn):.4g} to {max(p.drawn):.4g}; "
-        f"observed {observed:.4g}, which is {notation.value_text(p.surprise)} of surprise.",
+        f"observed {observed:.4g}, which is {notation.value_text(p.surprise)} bits of surprise.",
         table=Table(
             "Random choosers", [Column(p.measure), Column("share of random choosers", percent=True)],
             [[a, b / 100.0] for a, b in zip(x, y, strict=True)],
