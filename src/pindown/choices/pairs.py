@@ -21,7 +21,8 @@ class Pairs:
     """Counts of comparisons; rows about the same two items are added up, and pairs never compared stay missing.
 
     Args:
-        first, second: the two items of each row.
+        first: one item of each row.
+        second: the other.
         wins: how often ``first`` was preferred in it; by default once.
         losses: how often ``second`` was; by default never.
 

@@ -125,6 +125,8 @@ class Curve:
 
     def upon(self, loss: Array, depth: Array) -> Curve | None:
         """The curve with points in the place of what it had from the first of them on; None if they are too few."""
+        if not loss.size:
+            return None
         kept = int(((self.loss > loss[0]) & (self.depth < depth[0])).sum())
         loss, depth = _strictly_monotone(np.append(self.loss[:kept], loss), np.append(self.depth[:kept], depth))
         if loss.size < kept + 2 or loss.size < 3:
