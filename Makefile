@@ -53,7 +53,7 @@ format: $(VENV)/.ready-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ci: lint types docs test browser slow  ## everything, as CI runs it
+ci: lint types docs test browser  ## everything, as CI runs it
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis
