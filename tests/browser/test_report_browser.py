@@ -101,7 +101,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     """What each chart shows: its marks, and how far it reaches beside its box."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.plot')].map((plot) => ({
-             marks: plot.querySelectorAll('.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point').length,
+             marks: plot.querySelectorAll(
+               '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point').length,
              ticks: plot.querySelectorAll('.xtick').length,
              over: plot.querySelector('.main-svg').getBoundingClientRect().right - plot.getBoundingClientRect().right,
              label: plot.getAttribute('aria-label'),
