@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pindown.choices.axioms import Relation
 from pindown.choices.cycles import least_bottleneck, richest_cycle
 from pindown.choices.drops import Dropped, drop_nodes, drop_pairs, lower_levels
-from pindown.choices.graphs import components
+from pindown.choices.graphs import components, matrix_of
 from pindown.choices.indices import Index, bounded, exact
 
 __all__ = ["BudgetIndices", "budget_indices", "ccei", "houtman_maks", "minimum_cost", "money_pump", "swaps", "varian"]
@@ -117,9 +117,10 @@ def money_pump(relation: Relation) -> Index:
         if len(members) < 2:
             continue
         rows = np.array(members)
-        edges = np.array([[bool(relation.weak[i] >> j & 1) for j in members] for i in members])
-        if not any(relation.strict[i] & sum(1 << j for j in members) for i in members):
+        inside = sum(1 << j for j in members)
+        if not any(relation.strict[i] & inside for i in members):
             continue
+        edges = matrix_of(relation.weak, members)
         own = spending.own[rows]
         ratio = spending.ratios(rows)
         gains = np.where(edges, own[:, None] * (1.0 - ratio), -np.inf)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pindown.choices import orders
 from pindown.choices.covers import Cover, cheapest_cover
-from pindown.choices.graphs import bits_of, components, cycle_through, induced
+from pindown.choices.graphs import bits_of, components, cycle_through, induced, matrix_of
 
 __all__ = ["Dropped", "drop_nodes", "drop_pairs", "lower_levels"]
 
@@ -167,8 +167,7 @@ def _ties_acyclic(weak: Sequence[int], strict: Sequence[int]) -> bool:
 
 
 def _matrix(rows: Sequence[int]) -> NDArray[np.bool_]:
-    k = len(rows)
-    return np.array([[bool(row >> j & 1) for j in range(k)] for row in rows]).reshape(k, k)
+    return matrix_of(rows, range(len(rows)))
 
 
 def _mutual(weak: Sequence[int], strict: Sequence[int]) -> list[Edge]:

@@ -18,6 +18,7 @@ __all__ = [
     "components",
     "cycle_through",
     "induced",
+    "matrix_of",
     "packed_rows",
     "path",
     "peeled",
@@ -48,6 +49,18 @@ def rows_of(matrix: NDArray[np.bool_]) -> list[int]:
     [2, 0]
     """
     return packed_rows(np.packbits(matrix, axis=1, bitorder="little"))
+
+
+def matrix_of(rows: Sequence[int], members: Sequence[int]) -> NDArray[np.bool_]:
+    """The edges among ``members`` as a boolean matrix, in their order.
+
+    >>> matrix_of([0b010, 0b101, 0b001], [0, 1]).tolist()
+    [[False, True], [True, False]]
+    """
+    size = -(-len(rows) // 8)
+    packed = np.frombuffer(b"".join(rows[i].to_bytes(size, "little") for i in members), dtype=np.uint8)
+    whole = np.unpackbits(packed.reshape(len(members), size), axis=1, bitorder="little")
+    return whole[:, list(members)].astype(bool)
 
 
 def packed_rows(packed: NDArray[np.uint8]) -> list[int]:

@@ -292,7 +292,11 @@ def _explanations(c: Committee) -> Section:
                     "marker": {"color": "@s1"}, "hovertemplate": "%{y}: %{x:.1f} bits<extra></extra>",
                 }
             ],
-            "layout": {"xaxis": charts.axis("bits; fewer is better"), "showlegend": False},
+            "layout": {
+                "xaxis": charts.axis("bits; fewer is better"),
+                "yaxis": {"showgrid": False, "ticks": ""},
+                "showlegend": False,
+            },
         },
         summary="; ".join(f"{name}: {bits:.1f} bits" for name, bits in ordered) + ".",
         table=Table("Bits of each explanation", [Column("explanation"), Column("bits")], rows),
