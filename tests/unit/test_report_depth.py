@@ -407,3 +407,29 @@ def test_a_real_answer_is_read_to_the_last_figure():
     wanted += [v.rise for t in b.measured for v in t.bracket.levels if t.bracket is not None]
     for figure_ in wanted:
         assert (figure_.value, figure_.stderr) in shown or math.isnan(figure_.stderr)
+
+
+def test_water_filling_at_the_measured_rise_stands_in_the_table_of_tensors():
+    record = deep.deep_record()
+    table = next(t for t in blocks(of(audit_sections(record)), Table) if t.caption.startswith("Tensor by tensor"))
+    names = [c.title for c in table.columns]
+    measured = names.index("water-filling at a measured rise of ε")
+    for subject in record["subjects"]:
+        if subject["in_depth"] is None or subject["in_depth"]["water_filling"] is None:
+            continue
+        (whole,) = [r for r in table.rows if r[:2] == [subject["name"], "all tensors"]]
+        assert whole[measured] == Estimate.from_dict(subject["in_depth"]["water_filling"]["measured_per_weight"])
+    assert all(r[measured] is None for r in table.rows if r[1] != "all tensors")
+
+
+def test_the_interval_of_a_share_ends_at_all_of_it():
+    """Beside the same record without a support, whose interval runs past 100%."""
+    pages: list[str] = []
+    for support in ({"support": [0.0, 1.0]}, {}):
+        record = deep.deep_record()
+        control = next(s["in_depth"]["pruning"]["control"] for s in record["subjects"] if s["in_depth"])
+        control["kept"] |= {"value": 0.98, "stderr": 0.05, "kind": "estimate", "dof": None, **support}
+        pages.append(small_page(of(audit_sections(record))))
+    assert "to 100.0%" in pages[0]
+    assert "to 107.8%" not in pages[0]
+    assert "to 107.8%" in pages[1]
