@@ -3,6 +3,8 @@
 A block is left out only by a comment on the line before it that says why: ``<!-- not run: it takes an hour -->``. A
 block with a title is a file: it is written under that name, so that a later block can use it. A block that needs a data
 set says so in the same way, ``<!-- data: choices/file.csv -->``, and is skipped where that is absent.
+A page that takes longer than the default tests may say so and why, ``<!-- slow page: it trains a network -->``, and
+runs among the slow tests only.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ FENCE = re.compile(
     r"^(?P<before>[^\n]*)\n(?P<indent> *)```python(?P<info>[^\n]*)\n(?P<code>.*?)^(?P=indent)```\s*$", re.M | re.S
 )
 NOT_RUN = re.compile(r"^\s*<!-- not run: (?P<why>\S.*?) -->\s*$")
+SLOW_PAGE = re.compile(r"^<!-- slow page: \S.*? -->$", re.M)
 TITLE = re.compile(r'title="(?P<name>[\w.]+)"')
 NEEDS = re.compile(r"^\s*<!-- data: (?P<file>[\w./]+) -->\s*$")
 DATA = ROOT.parent / "shared" / "data"
@@ -81,7 +84,12 @@ def with_code(pages: list[Path], word: str = "") -> list[Path]:
     return [p for p in pages if any(word in block.code for block in blocks(p.read_text(encoding="utf-8")))]
 
 
-@pytest.mark.parametrize("page", with_code(PAGES), ids=page_name)
+def slow_pages() -> list[Path]:
+    """Those that say that they are slow."""
+    return [p for p in PAGES if SLOW_PAGE.search(p.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", [p for p in with_code(PAGES) if p not in slow_pages()], ids=page_name)
 def test_the_code_of_a_page_runs(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Audits run with fewer chains and runs and ask nothing in depth: no page states their figures, and each page has a
     slow test as well."""
@@ -94,10 +102,16 @@ def test_the_code_of_a_page_runs(page: Path, own_folder: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", with_code(PAGES, "audit("), ids=page_name)
+@pytest.mark.parametrize("page", sorted({*with_code(PAGES, "audit("), *slow_pages()}), ids=page_name)
 def test_the_code_of_a_page_runs_as_it_stands(page: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(own_folder)
     run(blocks(page.read_text(encoding="utf-8")), str(page))
+
+
+@pytest.mark.parametrize("page", slow_pages(), ids=page_name)
+def test_the_code_of_a_slow_page_is_python(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8")):
+        compile(block.code, str(page), "exec")
 
 
 def test_the_pages_have_code() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 from pindown.estimate import Estimate, Status
 from pindown.stats import effective_sample_size, mean_and_stderr, r_hat
 
-__all__ = ["Agreement", "TemperaturePoint", "burn_in", "read_point"]
+__all__ = ["Agreement", "TemperaturePoint", "burn_in", "read_point", "read_together"]
 
 Array = NDArray[np.float64]
 _LEVEL = 0.9995  # a dozen tests are made of one answer
@@ -128,6 +128,36 @@ class TemperaturePoint:
             parts[name] = math.nan if r[name] is None else r[name]
         parts["objections"] = tuple(r["objections"])
         return cls(**parts)
+
+
+def read_together(points: Sequence[TemperaturePoint]) -> list[TemperaturePoint]:
+    """The points, with what speaks against all of them together.
+
+    At every inverse temperature chains from both sides, or the halves of chains, may come within their errors of each
+    other and yet keep apart by the same sign at all: the mean of the differences, as shares of λ, is tested as well.
+    """
+    good = [p for p in points if p.converged and p.estimate.value > 0]
+    if len(good) < 2:
+        return list(points)
+    found: list[str] = []
+    tests = {
+        "chains from larger losses differ from those from the weights": [p.sides for p in good],
+        "second halves differ from first halves": [p.halves for p in good],
+    }
+    for what, pairs in tests.items():
+        share = np.array([[a.difference, a.stderr] for a in pairs]) / np.array([[p.estimate.value] for p in good])
+        mean, error = float(share[:, 0].mean()), float(np.linalg.norm(share[:, 1])) / len(good)
+        bound = float(stdtrit(3.0 * len(good), 0.5 + 0.5 * _LEVEL)) * error  # at least three degrees of freedom each
+        if abs(mean) > max(bound, _WITHIN):
+            found.append(f"over all inverse temperatures {what} by {100 * mean:.2g}%")
+    if not found:
+        return list(points)
+    return [
+        replace(p, estimate=replace(p.estimate, status=Status.NOT_CONVERGED), objections=tuple(found))
+        if p.converged
+        else p
+        for p in points
+    ]
 
 
 def burn_in(trace: Array) -> int:

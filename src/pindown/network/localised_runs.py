@@ -12,7 +12,7 @@ import torch
 
 from pindown.engine.checkpoint import Checkpoint, fingerprint
 from pindown.estimate import Estimate
-from pindown.network.convergence import Agreement, TemperaturePoint, burn_in, read_point
+from pindown.network.convergence import Agreement, TemperaturePoint, burn_in, read_point, read_together
 from pindown.network.localised import LocalLoss, LocalPosterior
 from pindown.network.localised_engine import by_engine
 from pindown.network.minibatches import Minibatches
@@ -23,15 +23,18 @@ from pindown.rng import torch_generator
 
 __all__ = ["Plan", "Reading", "localise", "measure_points", "plan_run"]
 
-_FLOPS = 3e12  # of one measurement, some minutes of a core
+_FLOPS = 3e12  # of one measurement at a fiftieth of λ, some minutes of a core
+_PRECISION = 0.02
 _EVALUATIONS = (30_000, 2_000_000)
 _FULL_BATCH = 1e9  # operations of one gradient on all data, above which minibatches are used
-_MOST_LEAPS, _LEAST_LEAPS = 128, 8
-_WARM, _WARM_SHORT, _WARM_STEPS = 100, 60, 150
+_MOST_LEAPS, _LEAST_LEAPS = 512, 8
+_WARM, _WARM_SHORT, _WARM_STEPS = 60, 40, 150
+_LONG = 128  # trajectories of which there may be more
 _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
 _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
-_FALL = 0.65
+_FALL = 0.75
+_SIZE, _MOST_SIZE = 4.0, 200.0
 _PILOT = 24
 _SMALL_ENGINE = 4
 
@@ -93,9 +96,11 @@ def plan_run(
     if method in ("sgld", "psgld") and (batch_size is not None or flops > _FULL_BATCH):
         size = min(batch_size or _BATCH, examples)
         flops *= size / examples
-    limit = budget or int(min(max(_FLOPS / flops, _EVALUATIONS[0]), _EVALUATIONS[1]))
+    most = _FLOPS / flops * min(1.0, math.sqrt(_PRECISION / precision))
+    limit = budget or int(min(max(most, _EVALUATIONS[0]), _EVALUATIONS[1]))
     stages = chains * len(nbeta) + chains // 2  # the tested stages take twice the gradients
-    warm = _WARM if limit / stages >= 3.5 * _WARM * 48 else _WARM_SHORT
+    # Few long trajectories reach farther along a valley than many short ones of the same gradients.
+    warm = _WARM if limit / stages >= 3.5 * _WARM * _LONG else _WARM_SHORT
     leaps = int(min(max(limit / stages / (3.5 * warm), _LEAST_LEAPS), _MOST_LEAPS))
     base = local.terms / math.log(max(local.terms, 3))
     main = int(np.argmin([abs(math.log(b / base)) for b in nbeta]))
@@ -167,13 +172,15 @@ def measure_points(
 
 
 def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
-    """The first γ under which λ̂ does not fall by a third over the inverse temperatures, why, and gradients spent.
+    """The first γ under which λ̂ does not fall by a quarter over the inverse temperatures, why, and gradients spent.
 
     λ̂ falls where chains find weights with a lower loss than w*: another basin, or the same one where w* is not at its
     bottom. The last γ is taken where none will do.
     """
     spent = 0
     short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
+    if plan.warm == _WARM_SHORT:  # gradients are dear
+        short = replace(short, chains=4, most_leaps=min(plan.most_leaps, 16))
     if plan.batch_size is None:
         short = replace(short, method="hamiltonian")  # it forgets where it began the soonest
     if plan.method == "engine" or len(plan.nbeta) < 2:
@@ -181,13 +188,13 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     for gamma in _GAMMAS:
         run = _run(local, short, gamma, seed + 1)
         run.warm_up(lambda share: None)
-        run.record(_PILOT, lambda share: None)
+        run.record(short.warm, lambda share: None)
         spent += run.sampler.posterior.evaluations
         excess = run.traces.excess[:, 0::2].mean((1, 2))
         lam = (excess * run.sampler.beta.cpu()).view(-1, 2).mean(1)
         most = float(lam.max())
         if bool(torch.isfinite(lam).all()) and float(lam[-1]) >= _FALL * most:
-            why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a third"
+            why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a quarter"
             return gamma, why, spent
     return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one", spent
 
@@ -227,12 +234,22 @@ def _read(run: ChainRun, plan: Plan, gamma: float) -> list[TemperaturePoint]:
                 reference=f"nβ = {nbeta:.4g}, γ = {gamma:g}",
             )
         )
-    return out
+    return read_together(out)
 
 
 def _enough(points: Sequence[TemperaturePoint], plan: Plan) -> bool:
-    """Whether every inverse temperature converged and is as precise as was asked for, allowing for few terms."""
-    return all(p.converged and p.estimate.stderr <= max(plan.precision * abs(p.estimate.value), 1e-3) for p in points)
+    """Whether every inverse temperature converged and is as precise as was asked for, allowing for few terms.
+
+    A bias from slow directions is no larger than the standard error only where the chains are many times as long as
+    they remember: an effective size that grows with the precision.
+    """
+    size = min(_SIZE / plan.precision, _MOST_SIZE)
+    return all(
+        p.converged
+        and p.effective_size >= size
+        and p.estimate.stderr <= max(plan.precision * abs(p.estimate.value), 1e-3)
+        for p in points
+    )
 
 
 def _by_engine(

@@ -29,7 +29,7 @@ from pindown.network.minibatches import Minibatches
 __all__ = ["Hamiltonian", "Langevin", "Sampler", "Sweep"]
 
 _FASTEST = 1.2
-_CORRELATED = 0.8
+_CORRELATED, _VERY_CORRELATED = 0.8, 0.95
 _SUBSTEPS = 10
 _SMALL = 1e-6
 
@@ -118,9 +118,9 @@ class Sampler(ABC):
             self._seen = 0
             self.steps.round = min(self.steps.round, 3)
 
-    def lengthen(self, correlation: Tensor) -> None:
-        """Where a sweep leaves too much of a chain as it was, ``(S,)``, take longer ones."""
-        del correlation
+    def lengthen(self, correlation: Tensor, most: int | None = None) -> None:
+        """Where a sweep leaves too much of a chain as it was, ``(S,)``, take longer ones, of at most ``most`` steps."""
+        del correlation, most
 
     def _set_scale(self, scale: Tensor) -> None:
         self.steps.scale = scale
@@ -165,14 +165,15 @@ class Hamiltonian(Sampler):
         accepted = hamiltonian(self.posterior, self._plain, beta, chains, self.steps, rng)
         return Sweep(chains.loss.clone(), accepted, torch.zeros_like(accepted))
 
-    def lengthen(self, correlation: Tensor) -> None:
-        """Double the trajectories of pairs of stages whose chains move too little in one."""
+    def lengthen(self, correlation: Tensor, most: int | None = None) -> None:
+        """Double the trajectories of pairs of stages whose chains move too little in one; fourfold where hardly."""
         pair = torch.maximum(correlation[0::2], correlation[1::2])
         leaps = torch.maximum(self.steps.leaps[0::2], self.steps.leaps[1::2])
-        longer = ((pair > _CORRELATED) & (leaps < self.steps.most_leaps)).repeat_interleave(2)
-        if not bool(longer.any()):
+        room = (most or self.steps.most_leaps) / leaps.double()
+        wanted = torch.where(pair > _VERY_CORRELATED, 4.0, torch.where(pair > _CORRELATED, 2.0, 1.0)).to(room)
+        more = torch.minimum(wanted, room.clamp_min(1.0)).repeat_interleave(2)
+        if bool((more == 1.0).all()):
             return
-        more = torch.where(longer, 2.0, 1.0)
         self.stretch = self.stretch * more
         self._set_scale(self._base)
         self.steps.step = self.steps.step / more

@@ -16,6 +16,7 @@ from pindown.network.posterior_chains import Sampler
 __all__ = ["ChainRun", "Traces"]
 
 _BELOW = 16.0  # the ramp starts at this fraction of the lowest inverse temperature
+_SHORT = 8  # trajectories of the ramp may be at least this long
 
 
 @dataclass
@@ -69,17 +70,22 @@ class ChainRun:
         sampler, beta = self.sampler, self.sampler.beta
         chains = sampler.start(self.count)
         low = beta.min() / _BELOW
+        window: list[Tensor] = []
         for i in range(self.warm):
             now = low * (beta / low) ** min(1.0, 1.25 * (i + 1) / self.warm)
             sampler.adapt(sampler.sweep(chains, now, self.rng), chains, now)
             self._bring_back(chains)
+            window.append(torch.stack([chains.z.square().sum(-1, dtype=torch.float64), chains.loss]))
             if (i + 1) % max(1, self.warm // 5) == 0:
                 sampler.rescale()
+                # What the ramp does not mix, later sweeps at one inverse temperature hardly will.
+                sampler.lengthen(_correlation(torch.stack(window)), max(_SHORT, sampler.steps.most_leaps // 4))
+                window.clear()
             report(0.5 * (i + 1) / self.warm)
         home = sampler.start(self.count)
         chains.z[:, 1::2], chains.loss[:, 1::2] = home.z[:, 1::2], home.loss[:, 1::2]
         chains.gradient[:, 1::2] = home.gradient[:, 1::2]
-        window: list[Tensor] = []
+        window.clear()
         for i in range(self.warm):
             if i == (3 * self.warm) // 4:
                 sampler.steps.gather()

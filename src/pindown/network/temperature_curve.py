@@ -75,9 +75,11 @@ def fit_curve(
     The forms are a constant, :math:`\lambda\,(1 - c\,(n\beta/n\beta_1)^{-\delta})` with δ = 1 (regular models), 1/2,
     1/4 and 1/8 (further poles of the zeta function, whose distances from the first are fractions with the order of the
     singularity below), and :math:`\lambda - (m-1)/(\ln n\beta + b)` for m = 2, 3, 4; each lowered by nβΔ.
-    c, b and Δ lie on grids of equal prior weight. Forms have the prior weights δ and
+    c, b and Δ lie on grids of equal prior weight. Forms have the prior weights √δ and
     :math:`2^{1-m}` beside the constant's 1, since the slower a correction the further it extrapolates; λ is flat up to
-    ``most``, half the number of dimensions, which no learning coefficient exceeds.
+    ``most``, half the number of dimensions, which no learning coefficient exceeds. Weights of δ left four linear layers
+    of 10 units and rank 2, whose curve rises from 34.8 at n/(16 ln n) to 36.8 at 16 n/ln n and on to 38, at 36.8 ± 0.9;
+    equal ones take others too far.
 
     Args:
         nbeta: inverse temperatures, increasing.
@@ -100,7 +102,7 @@ def fit_curve(
     forms: list[tuple[int, float, Array, Array]] = [(1, 1.0, np.ones((1, len(x))), np.zeros((1, len(x))))]
     share = np.linspace(0.0, _MOST_BEND, _GRID)[1:, None]
     for power in _POWERS:
-        forms.append((1, power, 1.0 - share * (x / x[0]) ** -power, np.zeros((len(share), len(x)))))
+        forms.append((1, math.sqrt(power), 1.0 - share * (x / x[0]) ** -power, np.zeros((len(share), len(x)))))
     first = np.linspace(_FIRST, math.log(x[0]) + _CONSTANT, _GRID)[:, None]
     for m in _MULTIPLICITIES:
         forms.append((m, 0.5 ** (m - 1), np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
