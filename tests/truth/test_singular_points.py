@@ -93,7 +93,7 @@ def test_powers_through_every_sampler(power: int, method: str) -> None:
     """Σ wᵢ^{2k} over 8 weights: λ = 8/2k at every inverse temperature, within 5% or not converged."""
     subject = of_weights(lambda w: w.pow(power).sum(-1), 8)
     found = learning_coefficient(
-        subject, method, nbeta=[3e3, 3e4, 3e5], localisation=1.0, self_check=False, precision=0.03, budget=100_000
+        subject, method, nbeta=[3e3, 3e4, 3e5], localisation=1.0, self_check=False, precision=0.03, budget=60_000
     )
     if found.status.ok:
         assert complaints(found, 8.0 / power) == []
@@ -106,6 +106,7 @@ class Tied(nn.Module):
     def __init__(self, dim: int, *, tied: bool) -> None:
         super().__init__()
         self.a, self.b = nn.Linear(dim, 1, bias=False), nn.Linear(dim, 1, bias=False)
+        nn.init.ones_(self.a.weight), nn.init.ones_(self.b.weight)
         if tied:
             self.b.weight = self.a.weight
 
@@ -123,8 +124,8 @@ def test_tied_weights_count_once(tied: bool, truth: float) -> None:
         subject = Subject(model, "mse", (x, model(x)))
     found = learning_coefficient(subject, nbeta=[100.0, 400.0], localisation=0.1, self_check=False, precision=0.05)
     assert found.dim == subject.space().dim == 2 * truth
-    assert complaints(found, truth) == []
-    assert complaints(found, 6.0 - truth) != []
+    assert complaints(found, truth, within=0.1) == []
+    assert complaints(found, 6.0 - truth, within=0.1) != []
 
 
 def test_half_the_rank_of_tied_weights_counts_them_once() -> None:
