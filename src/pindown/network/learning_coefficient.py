@@ -72,9 +72,9 @@ def learning_coefficient(
     Step sizes are found by the acceptance, the length of trajectories by how much they leave correlated, γ as the first
     of 1, 10, 100, … under which the curve does not fall by a quarter or more, as it does where chains find lower
     basins, the burn-in by the drift of the loss, the number of moves by the standard error. A figure counts only where
-    chains from larger losses meet those that set out from the weights, second halves agree with first ones, R-hat is at most
-    1.1, smaller steps give the same answer, and moves are accepted (at least 95% of what a corrected move would accept
-    where nothing is rejected); else the status is *not converged* and the interval is the whole line.
+    chains from larger losses meet those that set out from the weights, second halves agree with first ones, R-hat is at
+    most 1.1, smaller steps give the same answer, and moves are accepted (at least 95% of what a corrected move would
+    accept where nothing is rejected); else the status is *not converged* and the interval is the whole line.
 
     λ is a figure of the function: it stays where a smooth change of coordinates, such as rescaling the units of a ReLU
     layer, keeps every output (Watanabe 2009, Algebraic geometry and statistical learning theory, ch. 2). λ̂ at a finite
