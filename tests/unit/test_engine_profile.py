@@ -61,6 +61,20 @@ def test_the_middle_lies_between_the_sides_whichever_is_the_higher(apart):
     assert ("neither bounds" in two.two_sided.statement) is crossed
 
 
+@pytest.mark.parametrize(("lost", "meets"), [(1, None), (4, False)])
+def test_runs_whose_known_chains_ended_above_the_tolerance_are_told(lost, meets):
+    warm = [math.inf] * lost + [500.0] * (4 - lost)
+    two = profile([500.0, 501.0, 499.0, 500.0], warm)
+    check = two.two_sided
+    assert check.meets is meets
+    assert f"in {lost} of 4 runs" in check.statement
+    assert "inf" not in check.statement
+    assert "nan" not in check.statement
+    assert math.isnan(check.bits_from_known.value)
+    assert not check.bits_from_known.status.ok
+    assert two.bits().status.ok is (meets is None)
+
+
 def test_a_wide_bracket_is_an_upper_bound_only_where_the_prior_has_more_bits():
     below = profile([500.0, 501.0, 499.0, 500.0], [300.0, 301.0, 299.0, 300.0]).bits()
     above = profile([500.0, 501.0, 499.0, 500.0], [700.0, 701.0, 699.0, 700.0]).bits()

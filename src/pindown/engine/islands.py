@@ -26,7 +26,7 @@ from pindown.engine.record import Island
 from pindown.engine.reweight import Recorded, thermodynamic_integral
 from pindown.engine.scout import Pilot, run_levels
 from pindown.engine.settings import Settings
-from pindown.engine.warmup import warm_up
+from pindown.engine.warmup import volume_from, warm_up
 from pindown.estimate import Status, bits
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space
@@ -204,7 +204,8 @@ class _LadderIsland:
         leaps = float(polish.sizes.leaps.double().mean())
         if task.known is not None and self._affords(sweeps * polish.chains.loss.numel() * leaps):
             settings, known = self.settings, self.objective.held(task.known.to(polish.chains.z))
-            warm = warm_up(polish, known, settings.warm_moves, settings.warm_sweeps, task.tolerance)
+            means, side = warm_up(polish, known, settings.warm_moves, settings.warm_sweeps, task.tolerance)
+            warm = means, volume_from(side, curve, task.tolerance)
         if status is Status.REACHED and not (solved and curve.reach <= task.tolerance):
             status = Status.NOT_CONVERGED
         self.report(1.0)

@@ -38,7 +38,8 @@ class Island:
         index: number of the run.
         status: how it ended.
         loss, log_volume: the curve, losses increasing, ``ln P(L ≤ loss)``.
-        reach: lowest loss at which the curve rests on at least ten effective samples, and ten lie below; +inf if none.
+        reach: lowest loss at which the curve rests on at least five effective samples, and five lie below; +inf if
+            there is none.
         lambda_loss, lambda_value, lambda_spread: loss at which each stage sits, the learning coefficient there, and the
             error of the latter that comes from the stage's width.
         drift: second minus first half of the run, bits.

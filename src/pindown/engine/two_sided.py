@@ -26,14 +26,16 @@ class TwoSided:
 
     Attributes:
         meets: whether they agree: the 95% interval of their difference in bits holds 0, or the difference is below
-            1% of the bits. None where the difference is too uncertain to tell.
+            1% of the bits. None where the difference is too uncertain to tell, or some runs' chains from known
+            solutions ended above the tolerance.
         statement: the same in words.
         inverse_temperature: of the stages, increasing.
         loss_from_prior, loss_from_prior_stderr: mean loss at each stage of chains cooled from the prior.
         loss_from_known, loss_from_known_stderr: the same of chains warmed up from known solutions.
         bits_from_prior: bits at the tolerance from the cooled chains; an upper bound where the sides do not meet and
             these are the more.
-        bits_from_known: bits at the tolerance from the warmed chains; there a lower bound.
+        bits_from_known: bits at the tolerance from the warmed chains; there a lower bound. NaN where some runs have
+            none.
     """
 
     meets: bool | None
@@ -94,8 +96,9 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
     gap = Estimate(*_mean(cold - warm), "bits", dof=dof, reference=reference)
     low, high = gap.interval(0.95)
     close = _SHARE_THAT_MEETS * float(cold.mean())
-    if not math.isfinite(gap.value):
-        meets: bool | None = False
+    lost = int((~np.isfinite(warm)).sum())
+    if lost:
+        meets: bool | None = False if lost == len(warm) else None
     elif abs(gap.value) <= close:
         meets = True
     elif low <= 0.0 <= high:
@@ -107,8 +110,14 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
     bounds = apart and not gap.value < 0.0
     status = Status.NOT_CONVERGED if apart else Status.REACHED
     from_prior = Estimate(*_mean(cold), "bits", "upper_bound" if bounds else "estimate", status, reference, dof)
-    from_known = Estimate(*_mean(warm), "bits", "lower_bound" if bounds else "estimate", status, reference, dof)
-    if meets:
+    ending = (math.nan, math.nan) if lost else _mean(warm)
+    if lost:
+        status = Status.NOT_CONVERGED
+    from_known = Estimate(*ending, "bits", "lower_bound" if bounds else "estimate", status, reference, dof)
+    if lost:
+        words = f"{'They do not meet' if apart else 'Undecided'}: in {lost} of {len(warm)} runs "
+        words += "the chains that began at known solutions ended above the tolerance."
+    elif meets:
         words = "They meet: chains cooled from the prior and chains warmed up from the known solutions agree."
     elif meets is None:
         words = "Undecided: the difference between the two directions is too uncertain."
@@ -116,8 +125,12 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
         words = "They do not meet: the two directions bound the bits from both sides."
     else:
         words = "They do not meet, and neither bounds the other: chains from the known solutions have not settled."
-    statement = f"{words} From the prior {_plain(from_prior)}, from known solutions {_plain(from_known)} bits; "
-    statement += f"difference {gap.value:.1f} [{low:.1f}, {high:.1f}] (95%)."
+    statement = f"{words} From the prior {_plain(from_prior)}"
+    if lost:
+        statement += " bits."
+    else:
+        statement += f", from known solutions {_plain(from_known)} bits; "
+        statement += f"difference {gap.value:.1f} [{low:.1f}, {high:.1f}] (95%)."
     # Stages differ between runs; each run is read at the stages of the first, in log inverse temperature of the loss.
     grid = np.asarray(both[0].stage_beta)
     cold_at, warm_at = ([_at(grid, i, v) for i in both] for v in ("cold_loss", "warm_loss"))
@@ -128,7 +141,6 @@ def compare_sides(islands: Sequence[Island], tolerance: float, reference: str) -
 
 
 def _mean(x: Any) -> tuple[float, float]:
-    # A side that never came below the tolerance has infinite bits, and then no error.
     return mean_and_stderr(x) if np.isfinite(x).all() else (float(np.mean(x)), math.nan)
 
 

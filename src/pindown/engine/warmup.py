@@ -21,16 +21,17 @@ from torch import Tensor
 
 from pindown.engine.moves import Chains, hamiltonian
 from pindown.engine.polish import Polish
-from pindown.engine.reading import read_curve
+from pindown.engine.reading import Reading, read_curve
 
-__all__ = ["warm_up"]
+__all__ = ["volume_from", "warm_up"]
 
 Array = NDArray[np.float64]
 _UNUSED = 0.5  # share of the sweeps
+_NEAR = 0.01  # of the depth
 _AT_FIRST = 64  # times as many moves at the deepest stage, where a known solution may be far from typical
 
 
-def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: float) -> tuple[Array, float]:
+def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: float) -> tuple[Array, Reading]:
     """Warm chains up from ``known`` and measure the volume from their side.
 
     Args:
@@ -41,7 +42,7 @@ def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: f
         tolerance: where the volume is compared.
 
     Returns:
-        Mean loss at stages 1 to K, and ``ln P(L ≤ tolerance)``.
+        Mean loss at stages 1 to K, and the curve.
     """
     warm = Polish(polish.objective, polish.rng, polish.warp, polish.beta, _climb(polish, known, moves), polish.sizes)
     unused = int(_UNUSED * sweeps)
@@ -51,7 +52,22 @@ def warm_up(polish: Polish, known: Tensor, moves: int, sweeps: int, tolerance: f
         warm.sweep(adapt=False)
     recorded = warm.recorded()
     curve = read_curve(recorded.weigh()[0], recorded.loss, polish.warp, tolerance)
-    return recorded.loss[:, 1:].mean((0, 2)), curve.at(curve.log_volume, tolerance, below=-math.inf)
+    return recorded.loss[:, 1:].mean((0, 2)), curve
+
+
+def volume_from(warm: Reading, cold: Reading, tolerance: float) -> float:
+    r"""``ln P(L ≤ tolerance)`` of the warmed side; −inf where it ended well above the tolerance.
+
+    The last sweeps of a few chains may just miss a tolerance that is the loss of the solutions themselves. Within a
+    hundredth of the depth above it the two sides are compared at the lowest loss :math:`t` of the warmed one, and
+    :math:`\ln V_{warm}(t) + \ln V_{cold}(\text{tolerance}) - \ln V_{cold}(t)` keeps their difference.
+    """
+    at = max(tolerance, float(warm.loss[0])) if warm.loss.size else math.inf
+    volume, there = (cold.at(cold.log_volume, t, below=-math.inf) for t in (tolerance, at))
+    if at > tolerance and not there - volume <= _NEAR * -volume:
+        return -math.inf
+    missed = there - volume if at > tolerance else 0.0
+    return warm.at(warm.log_volume, at, below=-math.inf) - missed
 
 
 def _climb(polish: Polish, known: Tensor, moves: int) -> Chains:
