@@ -177,15 +177,19 @@ def test_coarse_steps_are_refused() -> None:
     rng = np.random.default_rng(0)
     excess = rng.gamma(10.0, 0.1, size=(2, 8, 400))
     excess[0] *= 1.3  # the larger step's bias
-    high = np.full((2, 400), 0.99)
+    high, none = np.full((2, 400), 0.99), np.zeros((2, 400))
+    distance = rng.gamma(10.0, 0.1, size=(2, 8, 400))
     fields = {"rejects": False, "halved": True, "minibatch": True, "step_size": 0.1, "leaps": 1, "reference": ""}
-    point = read_point(10.0, excess, np.ones_like(excess), high, np.zeros((2, 400)), **fields)
+    point = read_point(10.0, excess, distance, high, none, none, **fields)
     assert not point.converged
     assert point.estimate.status is Status.NOT_CONVERGED
     excess[0] /= 1.3
-    assert read_point(10.0, excess, np.ones_like(excess), high, np.zeros((2, 400)), **fields).converged
+    assert read_point(10.0, excess, distance, high, none, none, **fields).converged
     low = np.full((2, 400), 0.9)
-    assert not read_point(10.0, excess, np.ones_like(excess), low, np.zeros((2, 400)), **fields).converged
+    assert not read_point(10.0, excess, distance, low, none, none, **fields).converged
+    assert not read_point(10.0, excess, distance, high, none, np.full((2, 400), 0.01), **fields).converged
+    drifting = distance + np.linspace(0.0, 2.0, 8)[:, None]
+    assert not read_point(10.0, excess, drifting, high, none, none, **fields).converged
 
 
 def test_curve_finds_the_multiplicity_of_normal_crossings() -> None:

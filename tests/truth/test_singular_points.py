@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import pindown
 from pindown import LearningCoefficient, Subject, learning_coefficient
+from pindown.network.localised_engine import tempered_mean
 
 SAMPLERS = ("hamiltonian", "mala", "sgld", "psgld", "engine")
 NBETA = (1e2, 1e3, 1e4)
@@ -90,14 +91,42 @@ def test_normal_crossings_through_every_sampler(b: int, truth: float, method: st
 @pytest.mark.parametrize("method", SAMPLERS)
 @pytest.mark.parametrize("power", [2, 4, 6])
 def test_powers_through_every_sampler(power: int, method: str) -> None:
-    """Σ wᵢ^{2k} over 8 weights: λ = 8/2k at every inverse temperature, within 5% or not converged."""
+    """Σ wᵢ^{2k} over 8 weights: λ = 8/2k at all inverse temperatures; the budget is small, and the interval says so."""
     subject = of_weights(lambda w: w.pow(power).sum(-1), 8)
     found = learning_coefficient(
         subject, method, nbeta=[3e3, 3e4, 3e5], localisation=1.0, self_check=False, precision=0.03, budget=60_000
     )
+    truth, wrong = 8.0 / power, 4.0 if power > 2 else 2.0  # half the number of weights, for a bowl half of that
+    assert found.evaluations <= 1.3 * 60_000
     if found.status.ok:
-        assert complaints(found, 8.0 / power) == []
-    assert complaints(found, 4.0 if power > 2 else 2.0) != []  # half the number of weights, for a bowl half of that
+        low, high = found.interval(LEVEL)
+        assert low <= truth <= high
+        assert found.stderr < 0.2 * truth
+    assert complaints(found, wrong) != []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("power", [2, 4, 6])
+def test_powers_by_the_automatic_choice_at_its_default_settings(power: int) -> None:
+    found = learning_coefficient(
+        of_weights(lambda w: w.pow(power).sum(-1), 8), nbeta=[3e3, 3e4, 3e5], localisation=1.0, self_check=False
+    )
+    assert complaints(found, 8.0 / power) == []
+
+
+@pytest.mark.parametrize("b", [2, 4])
+def test_the_tempered_mean_of_a_curve_is_that_of_chains(b: int) -> None:
+    """λ̂ from the volume of w₁²w₂ᵇ under a normal, at a million points drawn from it, against quadrature."""
+    w = torch.randn(1_000_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    loss = np.sort((w[:, 0].square() * w[:, 1].pow(b)).numpy())
+    volume = np.log(np.arange(1, loss.size + 1) / loss.size)
+    for nbeta in NBETA:
+        value, below = tempered_mean(loss[1000:], volume[1000:], nbeta)
+        assert value == pytest.approx(crossing_at(nbeta, b), rel=0.01)
+        assert below < 0.1
+    x = np.geomspace(1e-3, 1.0, 4000)
+    assert tempered_mean(x, 7.0 * np.log(x), 1e2)[0] == pytest.approx(7.0, rel=0.01)
+    assert tempered_mean(x, 7.0 * np.log(x), 1e4)[1] > 0.1  # the curve ends above the mean: it is told
 
 
 class Tied(nn.Module):

@@ -24,7 +24,7 @@ from pindown.engine.polish import Polish
 from pindown.engine.reading import learning_coefficients, local_slopes, read_curve, stored, weights_at
 from pindown.engine.record import Island
 from pindown.engine.reweight import Recorded, thermodynamic_integral
-from pindown.engine.scout import Pilot, run_levels
+from pindown.engine.scout import Level, Pilot, run_levels
 from pindown.engine.settings import Settings
 from pindown.engine.warmup import volume_from, warm_up
 from pindown.estimate import Status, bits
@@ -39,6 +39,7 @@ _LEAST_DRIFT = 0.05  # nats
 _DRIFT = 6.0  # standard errors of the whole, of which the halves of a settled run differ by 2 (one in forty beyond it)
 _LADDER_SHARE = 0.3
 _SNAPSHOTS = 4
+_LEAST_PARTICLES = 64
 
 
 @dataclass(frozen=True)
@@ -305,9 +306,9 @@ def _splitting_island(task: Task, report: Callable[[float], None] | None) -> Isl
     began = time.perf_counter()
     objective = Objective(task.space, task.loss, task.device)
     rng = torch_generator(task.seed, task.index, device=task.device)
-    n = task.settings.splitting_particles
-    run = run_levels(objective, task.tolerance, task.pilot.levels, n, rng, report)
-    status = task.pilot.status
+    n, levels = _affordable(task.pilot.levels, task.settings.splitting_particles, task.budget)
+    run = run_levels(objective, task.tolerance, levels, n, rng, report)
+    status = task.pilot.status if len(levels) == len(task.pilot.levels) else Status.BUDGET_SPENT
     if status is Status.REACHED and not run.reached:
         status = Status.EXTINCT
     # ln of an unbiased estimate is low by half its variance; the binomial part of it is known.
@@ -319,11 +320,20 @@ def _splitting_island(task: Task, report: Callable[[float], None] | None) -> Isl
         *local_slopes(run.loss, volume), 0.0, bits(math.sqrt(run.log_variance)), run.lowest,
         objective.points(run.points).detach(), run.point_loss, np.zeros(count), run.ancestor,
         empty, empty, math.nan, empty, objective.evaluations, 0, objective.non_finite, time.perf_counter() - began,
-        {"levels": len(task.pilot.levels), "particles": n, "ancestors": len(np.unique(run.ancestor))},
+        {"levels": len(levels), "particles": n, "ancestors": len(np.unique(run.ancestor))},
     )  # fmt: skip
     if checkpoint is not None:
         checkpoint.save({"island": island.to_state()}, final=True)
     return island
+
+
+def _affordable(levels: tuple[Level, ...], particles: int, budget: int | None) -> tuple[int, tuple[Level, ...]]:
+    """Fewer particles where the budget does not go to all of them, and the first levels where it goes to few."""
+    cost = np.cumsum([1, *(level.moves for level in levels)])
+    if budget is None or particles * cost[-1] <= budget:
+        return particles, levels
+    n = max(min(particles, _LEAST_PARTICLES), int(budget // cost[-1]))
+    return n, levels[: max(0, int(np.searchsorted(n * cost, budget, side="right")) - 1)]
 
 
 def run_islands(

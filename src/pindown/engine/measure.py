@@ -171,7 +171,7 @@ class _Run:
         if checkpoint is not None:
             Path(checkpoint).mkdir(parents=True, exist_ok=True)
             folder, mark = str(checkpoint), _mark(space, objective, self.tolerance, seed, settings, engine, budget)
-        each = None if budget is None else max(1, budget // self.repeats)
+        each = None if budget is None else max(1, (budget - objective.evaluations + before) // self.repeats)
         tasks = [
             Task(
                 space, _numpy_or_torch(objective), self.tolerance, seed, settings, i, engine, str(self.device), pilot,

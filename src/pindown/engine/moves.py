@@ -32,6 +32,7 @@ ACCEPTANCE = 0.8
 MOST_CORRELATED = 64
 """Dimensions up to which a mass with correlations is looked for: it takes several times as many samples."""
 _JITTER = 0.2
+_DIVERGED = 1000.0  # nats
 _TRAJECTORY = math.pi / 2.0  # a quarter turn forgets the start wherever the step fits the curvature
 
 
@@ -157,8 +158,9 @@ def _smooth(x: Tensor) -> Tensor:
 
 
 def hamiltonian(
-    objective: Objective, warp: Warp, beta: Tensor, chains: Chains, sizes: StepSizes, rng: torch.Generator
-) -> Tensor:
+    objective: Objective, warp: Warp, beta: Tensor, chains: Chains, sizes: StepSizes, rng: torch.Generator,
+    diverged: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Move every chain by one trajectory, in place.
 
     Args:
@@ -168,6 +170,9 @@ def hamiltonian(
         chains: moved in place.
         sizes: step sizes.
         rng: source of velocities, jitter and acceptances.
+        diverged: takes the share of each stage's trajectories, ``(K,)``, whose energy rose by more than 1000 nats or
+            became infinite: steps too long for where they led (Betancourt 2017, A conceptual introduction to
+            Hamiltonian Monte Carlo, 6.2).
 
     Returns:
         Mean acceptance probability of each stage, ``(K,)``.
@@ -188,6 +193,8 @@ def hamiltonian(
         end, energy_change = _trajectory(target, start, velocity, turn, sizes.scale[block], leaps[block].tolist())
         probability = torch.exp(-energy_change.clamp_min(0.0)).nan_to_num(0.0)
         rate[block] = probability.mean(1)
+        if diverged is not None:
+            diverged[block] = 1.0 - (energy_change < _DIVERGED).double().mean(1)
         taken = coin[block] < probability
         wide = taken.unsqueeze(-1)
         chains.z[block] = torch.where(wide, end.z, start.z)

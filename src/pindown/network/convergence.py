@@ -17,6 +17,7 @@ from pindown.stats import effective_sample_size, mean_and_stderr, r_hat
 __all__ = ["Agreement", "TemperaturePoint", "burn_in", "read_point", "read_together"]
 
 Array = NDArray[np.float64]
+_DRIFT = float(stdtrit(4.0, 0.995))  # four degrees of freedom, 1%
 _LEVEL = 0.9995  # a dozen tests are made of one answer
 _WITHIN = 0.02  # differences up to this share of λ are no objection
 _MOST_R_HAT = 1.1
@@ -24,6 +25,7 @@ _LEAST_ESS = 50.0
 _LEAST_ACCEPTANCE = 0.95
 _LEAST_TAKEN = 0.2
 _MOST_NOISE = 0.05
+_MOST_DIVERGED = 0.005
 _MOST_STEP_BIAS = 0.1
 
 
@@ -171,14 +173,24 @@ def burn_in(trace: Array) -> int:
         rest = trace[cut:]
         blocks = np.array([b.mean() for b in np.array_split(rest, 10)])
         spread = float(blocks[5:].std(ddof=1))
-        if abs(float(blocks[:2].mean() - blocks[5:].mean())) <= 2.5 * spread * math.sqrt(1 / 2 + 1 / 5):
+        # A cut for nothing would favour traces without a rare large loss at their beginning.
+        if abs(float(blocks[:2].mean() - blocks[5:].mean())) <= _DRIFT * spread * math.sqrt(1 / 2 + 1 / 5):
             return cut
     return n // 2
 
 
+def _mean(chains: Array) -> tuple[float, float]:
+    """Mean of chains ``(n, T)`` and its standard error: from their means, or from their effective size if that is more.
+
+    A few means may come close to each other by chance.
+    """
+    value, stderr = mean_and_stderr(chains.mean(1))
+    return value, max(stderr, float(chains.std()) / math.sqrt(effective_sample_size(chains)))
+
+
 def read_point(
-    nbeta: float, excess: Array, distance: Array, acceptance: Array, noise: Array, *, rejects: bool, halved: bool,
-    minibatch: bool, step_size: float, leaps: int, reference: str,
+    nbeta: float, excess: Array, distance: Array, acceptance: Array, noise: Array, diverged: Array, *, rejects: bool,
+    halved: bool, minibatch: bool, step_size: float, leaps: int, reference: str,
 ) -> TemperaturePoint:  # fmt: skip
     """Read one inverse temperature.
 
@@ -188,6 +200,7 @@ def read_point(
         distance: ``|w − w*|²``, the same shape.
         acceptance: ``(2, T)``.
         noise: ``(2, T)``.
+        diverged: ``(2, T)``.
         rejects: whether moves were rejected.
         halved: whether the second stage of the pair had the smaller step.
         minibatch: whether losses are those of minibatches.
@@ -204,10 +217,11 @@ def read_point(
             nbeta, estimate, step_size, leaps, float(np.mean(acceptance)), float(np.mean(noise)), 0.0, math.nan,
             nothing, nothing, None, None, math.nan, gone,
         )  # fmt: skip
-    lam = lam[..., burn_in(lam.mean((0, 1))) :]
+    cut = burn_in(lam.mean((0, 1)))
+    lam, distance = lam[..., cut:], distance[..., cut:]
     chains = lam.reshape(-1, lam.shape[-1])
     means = chains.mean(1)
-    value, stderr = mean_and_stderr(means)
+    value, stderr = _mean(chains)
     dof = float(len(means) - 1)
     scale = abs(value)
     middle = chains.shape[1] // 2
@@ -216,7 +230,7 @@ def read_point(
     steps = Agreement.of(lam[0].mean(-1), lam[1].mean(-1), scale, paired=False) if halved else None
     if steps is not None and not rejects:
         # The bias is linear in the squared step: twice the smaller step's answer less the larger one's (Richardson).
-        (a, sa), (b, sb) = mean_and_stderr(lam[0].mean(-1)), mean_and_stderr(lam[1].mean(-1))
+        (a, sa), (b, sb) = _mean(lam[0]), _mean(lam[1])
         value, stderr, dof = 2.0 * b - a, math.hypot(math.hypot(2.0 * sb, sa), 0.25 * (b - a)), float(len(lam[0]) - 1)
     size, spread = effective_sample_size(chains), r_hat(chains)
     taken, pushed = float(acceptance.mean()), float(noise.mean())
@@ -225,6 +239,14 @@ def read_point(
         objections.append(f"R-hat is {spread:.2f}")
     if size < _LEAST_ESS:
         objections.append(f"the effective sample size is {size:.0f}")
+    # Losses may look well mixed on either side of a barrier that the distance shows.
+    apart = distance.reshape(-1, distance.shape[-1])
+    if r_hat(apart) > _MOST_R_HAT:
+        objections.append(f"R-hat of the distance from the weights is {r_hat(apart):.2f}")
+    if effective_sample_size(apart) < _LEAST_ESS:
+        objections.append(f"the effective sample size of the distance is {effective_sample_size(apart):.0f}")
+    if diverged.mean() > _MOST_DIVERGED:
+        objections.append(f"the energy ran away in {100 * diverged.mean():.2g}% of the trajectories")
     if not halves.agrees:
         objections.append(f"second halves differ from first halves by {halves.difference:.3g}")
     if not sides.agrees:

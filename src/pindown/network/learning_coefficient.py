@@ -34,6 +34,8 @@ _NEGLIGIBLE = 0.05
 _MOST_CORRECTION = 0.15
 _LEAST_P = 1e-3
 _LEAST_PRECISE = 0.15
+_FEWEST = 3
+_FEW_WEIGHTS = 64
 _DESCENT, _DESCENT_LARGE = 300, 20
 
 
@@ -73,8 +75,9 @@ def learning_coefficient(
     of 1, 10, 100, … under which the curve does not fall by a quarter or more, as it does where chains find lower
     basins, the burn-in by the drift of the loss, the number of moves by the standard error. A figure counts only where
     chains from larger losses meet those that set out from the weights, second halves agree with first ones, R-hat is at
-    most 1.1, smaller steps give the same answer, and moves are accepted (at least 95% of what a corrected move would
-    accept where nothing is rejected); else the status is *not converged* and the interval is the whole line.
+    most 1.1, that of the distance from the weights too, smaller steps give the same answer, moves are accepted (95% at
+    least of what a corrected move would accept where nothing is rejected) and the energy of hardly any ran away; else
+    the status is *not converged* and the interval is the whole line.
 
     λ is a figure of the function: it stays where a smooth change of coordinates, such as rescaling the units of a ReLU
     layer, keeps every output (Watanabe 2009, Algebraic geometry and statistical learning theory, ch. 2). λ̂ at a finite
@@ -84,7 +87,8 @@ def learning_coefficient(
         subject: the model with its loss and data.
         method: ``"hamiltonian"``, ``"mala"``, ``"sgld"``, ``"psgld"`` (preconditioned), ``"engine"``
             (:func:`pindown.measure` under the localisation, for small models), or ``"auto"``: Hamiltonian where
-            gradients on all data are affordable, else preconditioned SGLD.
+            gradients on all data are affordable, else preconditioned SGLD; the engine where these do not converge on
+            64 weights or fewer.
         seed: everything random follows from it.
         point: w*, shape ``(D,)``; by default the first of the subject's solutions.
         groups: named groups of parameters, each measured with all others held: globs over fully qualified names, as
@@ -156,9 +160,10 @@ def _one(
     began = time.perf_counter()
     report: Progress = (lambda share, text: None) if progress is None else part(progress, i, parts, name)
     nbeta, exact, words = _temperatures(local, ask)
+    falls_back = ask.method == "auto" and local.dim <= _FEW_WEIGHTS
     plan = plan_run(
         local, ask.method, nbeta, chains=ask.chains, batch_size=ask.batch_size, precision=ask.precision,
-        budget=ask.budget,
+        budget=ask.budget // 2 if ask.budget and falls_back else ask.budget, searches=ask.localisation is None,
     )  # fmt: skip
     choices = {"method": plan.reason, "inverse temperatures": words}
     gamma, evaluations = ask.localisation, 0
@@ -167,7 +172,11 @@ def _one(
         choices["localisation"] = why
     else:
         choices["localisation"] = f"γ = {gamma:g}, as asked"
-    reading = measure_points(local, plan, gamma, ask.seed, folder=folder, file=file, report=report)
+    reading = measure_points(local, plan, gamma, ask.seed, folder=folder, file=file, report=report, spent=evaluations)
+    if falls_back and plan.method != "engine":
+        left = plan.budget if ask.budget is None else ask.budget - evaluations - reading.evaluations
+        plan, reading = _or_by_engine(local, plan, reading, gamma, ask.seed, folder, f"{file}-engine", report, left)
+        choices["method"] = plan.reason
     fall = 0.0
     if not exact and local.differentiable:
         fall = fall_to_minimum(local, _DESCENT if plan.batch_size is None else _DESCENT_LARGE)
@@ -185,6 +194,23 @@ def _one(
         choices=choices | reading.choices, notes=tuple(notes), evaluations=evaluations + reading.evaluations,
         seconds=time.perf_counter() - began, seed=ask.seed,
     )  # fmt: skip
+
+
+def _or_by_engine(
+    local: LocalLoss, plan: Plan, reading: Reading, gamma: float, seed: int, folder: Path | None, file: str,
+    report: Progress, budget: int,
+) -> tuple[Plan, Reading]:  # fmt: skip
+    """The engine's reading where chains of few weights did not converge at every inverse temperature and it did."""
+    stuck = sum(not p.converged for p in reading.points)
+    if not stuck or any(p.estimate.status is Status.NON_FINITE for p in reading.points):
+        return plan, reading
+    reason = f"{plan.method} chains did not converge at {stuck} of {len(reading.points)} inverse temperatures"
+    reason = f"{reason}, and the engine can be asked of few weights"
+    other = replace(plan, method="engine", reason=reason, budget=budget)
+    found = measure_points(local, other, gamma, seed, folder=folder, file=file, report=report)
+    better = sum(not p.converged for p in found.points) < stuck
+    kept, spent = (found, reading.evaluations) if better else (reading, found.evaluations)
+    return other if better else plan, replace(kept, evaluations=kept.evaluations + spent)
 
 
 def _temperatures(local: LocalLoss, ask: _Question) -> tuple[list[float], bool, str]:
@@ -222,6 +248,9 @@ def _answer(
         extended = abs(fit.correction - fit.shift) > _MOST_CORRECTION * abs(fit.value)
         if fit.p_value >= _LEAST_P and not extended:
             value, stderr = fit.value, fit.stderr
+            if len(good) < len(points) and len(good) < _FEWEST:
+                status = Status.WIDENED
+                notes.append("Two inverse temperatures converged, which say little about how the curve goes on.")
         else:
             near = min((p for p in good if p is not central), key=lambda p: abs(math.log(p.nbeta / central.nbeta)))
             change = abs(near.estimate.value - value) * math.log(4.0) / abs(math.log(near.nbeta / central.nbeta))
@@ -237,10 +266,10 @@ def _answer(
 
 def _failed(found: Estimate, reference: str) -> Estimate:
     """What is left of a figure that did not converge: its value without an error, or that λ is not negative."""
-    if math.isfinite(found.value):
+    if math.isfinite(found.value) and found.kind == "estimate":
         return Estimate(found.value, math.nan, "1", "estimate", Status.NOT_CONVERGED, reference)
     kind: Kind = "lower_bound"
-    return Estimate(0.0, 0.0, "1", kind, Status.NON_FINITE, reference)
+    return Estimate(0.0, 0.0, "1", kind, found.status, reference)
 
 
 def _self_check(local: LocalLoss, plan: Plan, gamma: float, ask: _Question, report: Progress) -> SelfCheck:

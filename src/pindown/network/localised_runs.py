@@ -29,6 +29,9 @@ _EVALUATIONS = (30_000, 2_000_000)
 _FULL_BATCH = 1e9  # operations of one gradient on all data, above which minibatches are used
 _MOST_LEAPS, _LEAST_LEAPS = 512, 8
 _WARM, _WARM_SHORT, _WARM_STEPS = 60, 40, 150
+_LEAST_WARM, _LEAST_SWEEPS = 20, 20
+_SUBSTEPS = 12  # gradients of a sweep of Langevin steps, with two more on minibatches
+_SEARCH = 0.25  # of the budget, for the localisation
 _LONG = 128  # trajectories of which there may be more
 _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
@@ -36,7 +39,7 @@ _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.75
 _SIZE, _MOST_SIZE = 4.0, 200.0
 _PILOT = 24
-_SMALL_ENGINE = 4
+_SMALL_ENGINE, _LEAST_ENGINE = 4, 1000
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class Plan:
 
 def plan_run(
     local: LocalLoss, method: str, nbeta: Sequence[float], *, chains: int, batch_size: int | None, precision: float,
-    budget: int | None,
+    budget: int | None, searches: bool,
 ) -> Plan:  # fmt: skip
-    """Choose the sampler and its sizes from what one gradient costs."""
+    """Choose the sampler and its sizes from what one gradient costs; ``searches`` whether γ has to be found as well."""
     rows = local.point.numel() if local.path == "linear" else local.subject.train_size
     flops = 6.0 * local.point.numel() * min(rows, local.subject.train_size)
     examples = local.subject.train_size
@@ -98,14 +101,15 @@ def plan_run(
         flops *= size / examples
     most = _FLOPS / flops * min(1.0, math.sqrt(_PRECISION / precision))
     limit = budget or int(min(max(most, _EVALUATIONS[0]), _EVALUATIONS[1]))
+    room = limit * (1.0 - _SEARCH if searches else 1.0)
     stages = chains * len(nbeta) + chains // 2  # the tested stages take twice the gradients
     # Few long trajectories reach farther along a valley than many short ones of the same gradients.
-    warm = _WARM if limit / stages >= 3.5 * _WARM * _LONG else _WARM_SHORT
-    leaps = int(min(max(limit / stages / (3.5 * warm), _LEAST_LEAPS), _MOST_LEAPS))
+    warm = _WARM if room / stages >= 3.5 * _WARM * _LONG else _WARM_SHORT
+    leaps = int(min(max(room / stages / (3.5 * warm), _LEAST_LEAPS), _MOST_LEAPS))
     base = local.terms / math.log(max(local.terms, 3))
     main = int(np.argmin([abs(math.log(b / base)) for b in nbeta]))
     if method not in ("hamiltonian", "engine"):
-        warm = _WARM_STEPS
+        warm = int(min(_WARM_STEPS, max(_LEAST_WARM, room / (chains * len(nbeta)) / (3.5 * _SUBSTEPS))))
     return Plan(method, reason, tuple(nbeta), main, chains, size, precision, limit, leaps, warm)
 
 
@@ -131,11 +135,15 @@ class Reading:
 
 
 def measure_points(
-    local: LocalLoss, plan: Plan, gamma: float, seed: int, *, folder: Path | None, file: str, report: Progress
-) -> Reading:
-    """Sample all inverse temperatures until they converge, are precise enough, or the budget is spent."""
+    local: LocalLoss, plan: Plan, gamma: float, seed: int, *, folder: Path | None, file: str, report: Progress,
+    spent: int = 0,
+) -> Reading:  # fmt: skip
+    """Sample all inverse temperatures until they converge, are precise enough, or the budget is spent.
+
+    ``spent`` of it are gone already.
+    """
     if plan.method == "engine":
-        return _by_engine(local, plan, gamma, seed, folder, file, report)
+        return _by_engine(local, plan, gamma, seed, folder, file, report, max(_LEAST_ENGINE, plan.budget - spent))
     run = _run(local, plan, gamma, seed)
     kept = None
     if folder is not None:
@@ -150,14 +158,17 @@ def measure_points(
     points = _read(run, plan, gamma) if run.sweeps else []
     while not points or not _enough(points, plan):
         rounds = _ROUNDS if plan.method == "hamiltonian" else _ROUNDS_STEPS
-        if points and (posterior.evaluations >= plan.budget or run.sweeps >= plan.warm * 2**rounds):
+        done, wanted = run.sweeps, max(plan.warm, run.sweeps)
+        each = posterior.evaluations / (2 * plan.warm + done)
+        more = int(min(wanted, (plan.budget - spent - posterior.evaluations) / each))
+        if points and (more < min(wanted, _LEAST_SWEEPS) or done >= plan.warm * 2**rounds):
             break
-        done = run.sweeps
+        more = max(more, _LEAST_SWEEPS)
 
         def tell(share: float, done: int = done) -> None:
             report(0.3 + 0.7 * (1.0 - 1.0 / (1.0 + (done + share * plan.warm) / plan.warm)), "sampling")
 
-        run.record(max(plan.warm, done), tell)
+        run.record(more, tell)
         points = _read(run, plan, gamma)
         if kept is not None:
             kept.save(run.state(), final=True)
@@ -175,9 +186,9 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     """The first γ under which λ̂ does not fall by a quarter over the inverse temperatures, why, and gradients spent.
 
     λ̂ falls where chains find weights with a lower loss than w*: another basin, or the same one where w* is not at its
-    bottom. The last γ is taken where none will do.
+    bottom. The last γ is taken where none will do, or the one at which a quarter of the budget is spent.
     """
-    spent = 0
+    spent, most_spent = 0, _SEARCH * plan.budget
     short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
     if plan.warm == _WARM_SHORT:  # gradients are dear
         short = replace(short, chains=4, most_leaps=min(plan.most_leaps, 16))
@@ -185,7 +196,13 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
         short = replace(short, method="hamiltonian")  # it forgets where it began the soonest
     if plan.method == "engine" or len(plan.nbeta) < 2:
         return _GAMMAS[0], "γ = 1, a standard normal around the weights", 0
+    if short.method == "hamiltonian":
+        sweeps = 3.5 * _PILOT * short.chains * len(plan.nbeta)
+        short = replace(short, most_leaps=max(2, min(short.most_leaps, int(most_spent / sweeps))))
     for gamma in _GAMMAS:
+        if spent and spent * (1.0 + 1.0 / (_GAMMAS.index(gamma))) > most_spent:
+            why = f"γ = {gamma:g}: a quarter of the budget was spent before a γ was found under which λ̂ does not fall"
+            return gamma, why, spent
         run = _run(local, short, gamma, seed + 1)
         run.warm_up(lambda share: None)
         run.record(short.warm, lambda share: None)
@@ -226,6 +243,7 @@ def _read(run: ChainRun, plan: Plan, gamma: float) -> list[TemperaturePoint]:
                 t.distance[pair].numpy(),
                 t.acceptance[pair].numpy(),
                 t.noise[pair].numpy(),
+                t.diverged[pair].numpy(),
                 rejects=sampler.rejects,
                 halved=bool(sampler.factor[2 * k + 1] < 1.0),
                 minibatch=plan.batch_size is not None,
@@ -253,12 +271,13 @@ def _enough(points: Sequence[TemperaturePoint], plan: Plan) -> bool:
 
 
 def _by_engine(
-    local: LocalLoss, plan: Plan, gamma: float, seed: int, folder: Path | None, file: str, report: Progress
+    local: LocalLoss, plan: Plan, gamma: float, seed: int, folder: Path | None, file: str, report: Progress, budget: int
 ) -> Reading:
     where = None if folder is None else folder / file
     answer = by_engine(
-        local, gamma, list(plan.nbeta), repeats=_SMALL_ENGINE, seed=seed, checkpoint=where, progress=report
-    )
+        local, gamma, list(plan.nbeta), repeats=_SMALL_ENGINE, seed=seed, checkpoint=where, progress=report,
+        budget=budget,
+    )  # fmt: skip
     nothing = Agreement(0.0, 0.0, True)
     points = [
         TemperaturePoint(

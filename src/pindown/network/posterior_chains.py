@@ -32,6 +32,8 @@ _FASTEST = 1.2
 _CORRELATED, _VERY_CORRELATED = 0.8, 0.95
 _SUBSTEPS = 10
 _SMALL = 1e-6
+_DIVERGED = 100.0  # nats, of one step
+_RUNAWAY = 20.0  # rejections that a trajectory counts as whose energy ran away
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,13 @@ class Sweep:
         excess: ``L(w) − L(w*)`` of each chain, ``(S, n)``; the mean over the sweep's steps where there are several.
         acceptance: mean acceptance probability of each stage ``(S,)``; of the corrected move where none is made.
         noise: variance of the minibatch gradient's push over that of the injected noise, ``(S,)``; zero on all data.
+        diverged: share of trajectories whose energy ran away, ``(S,)``; zero where there are none.
     """
 
     excess: Tensor
     acceptance: Tensor
     noise: Tensor
+    diverged: Tensor
 
 
 class Sampler(ABC):
@@ -99,7 +103,7 @@ class Sampler(ABC):
         steps = self.steps
         steps.round += 1
         rate = 1.5 / steps.round**0.6
-        seen = torch.minimum(done.acceptance, 1.0 - done.noise)[0::2]
+        seen = (torch.minimum(done.acceptance, 1.0 - done.noise) - _RUNAWAY * done.diverged)[0::2]
         push = (seen - self.aim) / (1.0 - self.aim if self.aim > 0.9 else 1.0)
         base = (steps.step[0::2].log() + rate * push.clamp(-1.0, 1.0)).exp().clamp(_SMALL, _FASTEST)
         steps.step = base.repeat_interleave(2) * self.factor
@@ -162,8 +166,9 @@ class Hamiltonian(Sampler):
 
     def sweep(self, chains: Chains, beta: Tensor, rng: torch.Generator) -> Sweep:
         """One trajectory a chain."""
-        accepted = hamiltonian(self.posterior, self._plain, beta, chains, self.steps, rng)
-        return Sweep(chains.loss.clone(), accepted, torch.zeros_like(accepted))
+        diverged = torch.zeros_like(beta)
+        accepted = hamiltonian(self.posterior, self._plain, beta, chains, self.steps, rng, diverged)
+        return Sweep(chains.loss.clone(), accepted, torch.zeros_like(accepted), diverged)
 
     def lengthen(self, correlation: Tensor, most: int | None = None) -> None:
         """Double the trajectories of pairs of stages whose chains move too little in one; fourfold where hardly."""
@@ -221,29 +226,32 @@ class Langevin(Sampler):
             return self._minibatch_sweep(chains, beta, rng)
         total = torch.zeros_like(chains.loss)
         accepted = torch.zeros(len(beta), dtype=torch.float64, device=chains.z.device)
+        diverged = torch.zeros_like(accepted)
         for _ in range(_SUBSTEPS):
-            accepted += self._step(chains, beta, rng)
+            ratio = self._step(chains, beta, rng)
+            accepted += ratio.clamp_max(0.0).exp().nan_to_num(0.0).mean(1)
+            diverged += 1.0 - (ratio > -_DIVERGED).double().mean(1)
             total += chains.loss
-        return Sweep(total / _SUBSTEPS, accepted / _SUBSTEPS, torch.zeros_like(accepted))
+        return Sweep(total / _SUBSTEPS, accepted / _SUBSTEPS, torch.zeros_like(accepted), diverged / _SUBSTEPS)
 
     def _step(self, chains: Chains, beta: Tensor, rng: torch.Generator) -> Tensor:
+        """One step of every chain; the logarithm of its Metropolis–Hastings ratio."""
         z = chains.z
         noise = torch.randn(z.shape, generator=rng, device=z.device, dtype=z.dtype)
         proposal, drift = self._propose(z, chains.gradient, beta, noise)
         flat, slope = self.posterior.losses_and_gradients(proposal.flatten(0, 1))
         loss, gradient = flat.view(chains.loss.shape), slope.view(z.shape)
         change = self._log_ratio(z, proposal, chains.loss, loss, drift, gradient, beta)
-        probability = change.clamp_max(0.0).exp().nan_to_num(0.0)
         if not self.rejects:
             chains.z, chains.loss, chains.gradient = proposal, loss, gradient
-            return probability.mean(1)
+            return change
         coin = torch.rand(change.shape, generator=rng, device=z.device, dtype=torch.float64)
-        taken = coin < probability
+        taken = coin < change.exp()
         wide = taken.unsqueeze(-1)
         chains.z = torch.where(wide, proposal, z)
         chains.gradient = torch.where(wide, gradient, chains.gradient)
         chains.loss = torch.where(taken, loss, chains.loss)
-        return probability.mean(1)
+        return change
 
     def _propose(self, z: Tensor, gradient: Tensor, beta: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The point that a step with this noise leads to, and ``∇U`` where it starts."""
@@ -288,7 +296,7 @@ class Langevin(Sampler):
             z = proposal
         chains.z, chains.loss = z, total / _SUBSTEPS
         self.posterior.evaluations += (_SUBSTEPS + 2) * len(z.flatten(0, 1))
-        return Sweep(chains.loss, accepted, spread)
+        return Sweep(chains.loss, accepted, spread, torch.zeros_like(accepted))
 
     def _noise(
         self, batches: Minibatches, z: Tensor, gradient: Tensor, beta: Tensor, width: float, rng: torch.Generator

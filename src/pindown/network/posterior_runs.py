@@ -29,12 +29,14 @@ class Traces:
         distance: ``|w − w*|²``, ``(S, n, T)``.
         acceptance: ``(S, T)``.
         noise: variance of the minibatch push over that of the injected noise, ``(S, T)``.
+        diverged: share of trajectories whose energy ran away, ``(S, T)``.
     """
 
     excess: Tensor
     distance: Tensor
     acceptance: Tensor
     noise: Tensor
+    diverged: Tensor
 
     @property
     def draws(self) -> int:
@@ -115,15 +117,14 @@ class ChainRun:
         for i in range(sweeps):
             done = self.sampler.sweep(self.chains, self.sampler.beta, self.rng)
             distance = self.chains.z.square().sum(-1, dtype=torch.float64) / gamma
-            self._rows.append((done.excess, distance, done.acceptance, done.noise))
+            self._rows.append((done.excess, distance, done.acceptance, done.noise, done.diverged))
             self.sweeps += 1
             report((i + 1) / sweeps)
 
     @property
     def traces(self) -> Traces:
         """Everything recorded so far."""
-        excess, distance, acceptance, noise = (torch.stack(part, -1).cpu() for part in zip(*self._rows, strict=True))
-        return Traces(excess, distance, acceptance, noise)
+        return Traces(*(torch.stack(part, -1).cpu() for part in zip(*self._rows, strict=True)))
 
     def state(self) -> dict[str, Any]:
         """The run as tensors and numbers, from which :meth:`restore` goes on."""
