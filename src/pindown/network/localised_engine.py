@@ -43,7 +43,7 @@ class Tether(SmoothSpace):
 
 
 class _Excess:
-    """``L(w* + u) − L(w*)`` as the engine's loss; below zero counts as zero."""
+    """``L(w* + u) − L(w*)`` as the engine's loss; zero where it is below, the largest number where it is not finite."""
 
     def __init__(self, local: LocalLoss) -> None:
         self.local, self.preferred_rows = local, local.rows
@@ -51,20 +51,26 @@ class _Excess:
     def __call__(self, u: Tensor) -> Tensor:
         if u.requires_grad and torch.is_grad_enabled():
             return _WithGradient.apply(u, self.local)  # type: ignore[no-any-return]
-        return self.local.excess(u).clamp_min(0.0)
+        return _finite(self.local.excess(u)).clamp_min(0.0)
 
 
 class _WithGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: object, u: Tensor, local: LocalLoss) -> Tensor:  # type: ignore[override]
         value, slope = local.excess_and_gradient(u)
-        ctx.save_for_backward(slope * (value > 0).unsqueeze(1))  # type: ignore[attr-defined]
-        return value.clamp_min(0.0)
+        usable = (torch.isfinite(value) & (value > 0)).unsqueeze(1)
+        ctx.save_for_backward(torch.where(usable, slope, 0.0))  # type: ignore[attr-defined]
+        return _finite(value).clamp_min(0.0)
 
     @staticmethod
     def backward(ctx: object, above: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (slope,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return slope * above.unsqueeze(1).to(slope.dtype), None
+
+
+def _finite(loss: Tensor) -> Tensor:
+    most = torch.finfo(loss.dtype).max
+    return torch.nan_to_num(loss, nan=most, posinf=most, neginf=most)
 
 
 class EngineAnswer:
