@@ -52,6 +52,23 @@ def test_spent_budget_gives_a_lower_bound_that_holds():
     assert profile.evaluations <= 40_000
 
 
+@pytest.mark.parametrize(("budget", "reached"), [(2_000, False), (20_000, False), (200_000, True)])
+def test_splitting_takes_no_more_than_its_budget(budget: int, reached: bool) -> None:
+    t = references.ball_tolerance(3, 20.0)
+    profile = pindown.measure(Gaussian(3), losses.SquaredNorm(), tolerance=t, seed=SEED, budget=budget)
+    e = profile.bits()
+    assert profile.engine == "splitting"
+    assert profile.evaluations <= 1.05 * budget
+    if reached:
+        low, high = e.interval(0.999)
+        assert low < 20.0 < high
+        assert e.stderr < 0.5
+    else:
+        assert profile.status is Status.BUDGET_SPENT
+        assert e.kind == "lower_bound"
+        assert e.value < 20.0
+
+
 def test_runs_that_disagree_give_neither_a_bound_nor_a_narrow_interval():
     profile = measured("ball-10-50", 20)
     first, *rest = profile.islands
