@@ -27,6 +27,8 @@ _LEAST_TAKEN = 0.2
 _MOST_NOISE = 0.05
 _MOST_DIVERGED = 0.005
 _MOST_STEP_BIAS = 0.1
+_MOST_ERROR = 0.3
+_LITTLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,8 @@ def read_point(
         objections.append(f"the acceptance is {taken:.2f}")
     if pushed > _MOST_NOISE:
         objections.append(f"minibatches add {100 * pushed:.0f}% to the noise")
+    if stderr > max(_MOST_ERROR * scale, _LITTLE):
+        objections.append(f"the standard error is {stderr:.2g}")
     status = Status.NOT_CONVERGED if objections else Status.REACHED
     return TemperaturePoint(
         nbeta, Estimate(value, stderr, "1", "estimate", status, reference, dof), step_size, leaps, taken, pushed, size,

@@ -236,6 +236,9 @@ def _answer(
     central = points[main]
     if not central.converged:
         return _failed(central.estimate, reference), None, notes
+    if len(good) < 2 <= len(points):
+        notes.append("One inverse temperature alone does not tell what λ̂ tends to.")
+        return _failed(central.estimate, reference), None, notes
     value, stderr, dof = central.estimate.value, central.estimate.stderr, central.estimate.dof
     status, fit = Status.REACHED, None
     if len(good) >= 2:
