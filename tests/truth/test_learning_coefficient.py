@@ -121,7 +121,7 @@ def test_a_power_of_each_weight(power: int) -> None:
     """Σ wᵢ^{2k} over 8 weights: λ = 8/2k."""
     subject = of_weights(lambda w: w.pow(power).sum(-1), 8)
     found = learning_coefficient(
-        subject, nbeta=[300.0, 1200.0, 4800.0], localisation=1.0, self_check=False, precision=0.03
+        subject, nbeta=[300.0, 1200.0, 4800.0], localisation=1.0, self_check=False, precision=0.015
     )
     assert complaints(found, 8.0 / power) == []
 
@@ -187,9 +187,21 @@ def test_coarse_steps_are_refused() -> None:
     assert read_point(10.0, excess, distance, high, none, none, **fields).converged
     low = np.full((2, 400), 0.9)
     assert not read_point(10.0, excess, distance, low, none, none, **fields).converged
-    assert not read_point(10.0, excess, distance, high, none, np.full((2, 400), 0.01), **fields).converged
-    drifting = distance + np.linspace(0.0, 2.0, 8)[:, None]
-    assert not read_point(10.0, excess, drifting, high, none, none, **fields).converged
+    assert not read_point(10.0, excess, distance, high, none, np.full((2, 400), 0.1), **fields).converged
+
+
+def test_a_distance_that_does_not_mix_widens_what_goes_with_it() -> None:
+    rng = np.random.default_rng(0)
+    excess = rng.gamma(10.0, 0.1, size=(2, 8, 400))
+    one, none = np.ones((2, 400)), np.zeros((2, 400))
+    fields = {"rejects": True, "halved": False, "minibatch": False, "step_size": 0.1, "leaps": 1, "reference": ""}
+    apart = np.linspace(0.0, 1.0, 16).reshape(2, 8, 1)  # each chain keeps to its own distance
+    errors = [
+        read_point(10.0, excess, distance, one, none, none, **fields).estimate.stderr
+        for distance in (excess, excess + apart, rng.gamma(10.0, 0.1, size=excess.shape) + apart)
+    ]
+    assert errors[1] > 3.0 * errors[0]
+    assert errors[2] < 1.5 * errors[0]  # control: a distance that says nothing of the loss
 
 
 def test_curve_finds_the_multiplicity_of_normal_crossings() -> None:

@@ -111,12 +111,15 @@ def test_without_the_other_sign_a_gradient_is_noise(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_coverage_of_the_intervals() -> None:
-    """95% intervals over 40 seeds: at least 90% hold the exact value."""
+    """95% intervals over 120 seeds: at least 90% hold the exact value.
+
+    About 93% do: the search stops where the error seems small enough, so that it is a little small.
+    """
     subject, w, trace = regression(4)
     exact = math.log2(float(w.square().mean().sqrt()) / math.sqrt(2.0 * EPSILON / trace))
     held = [
         holds(pindown.noise_tolerance(subject, epsilon=EPSILON, seed=s, tensors=False).joint.bits, exact, 0.95)
-        for s in range(40)
+        for s in range(120)
     ]
     assert np.mean(held) >= 0.9
 

@@ -29,6 +29,7 @@ __all__ = ["Polish", "place_stages"]
 
 Array = NDArray[np.float64]
 _PAST = 0.5
+_MOST_LOG_BETA = 600.0
 _CURVE_STEP = 0.25  # standard deviations
 _NARROW = 4.0  # nats², below which a stage's ranks tell more about the curve than its mean
 
@@ -148,9 +149,12 @@ class Polish:
             reached = float(Warp(curve.continued(schedule), schedule).depths(np.array([tolerance]))[0])
             end = min(max(reached + _PAST * deviation, end - 2.0 * deviation), end + 2.0 * deviation)
         schedule, depths = place_stages(end, dim, settings, widest, stages)
+        log_beta = schedule.log_beta(depths)
+        if not float(log_beta.max()) < _MOST_LOG_BETA:
+            return  # a few chains that agree by chance make a curve that falls off a cliff: the old warp stays
         device = self.beta.device
         self.warp = Warp(curve.continued(schedule), schedule, device)
-        self.beta = torch.as_tensor(np.concatenate([[0.0], np.exp(schedule.log_beta(depths))]), device=device)
+        self.beta = torch.as_tensor(np.concatenate([[0.0], np.exp(log_beta)]), device=device)
         self.forget()
 
     def _refined(self, losses: list[Array]) -> Curve:

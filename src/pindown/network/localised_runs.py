@@ -39,6 +39,7 @@ _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.75
 _SIZE, _MOST_SIZE = 4.0, 200.0
 _PILOT = 24
+_ILL, _MOST_GONE = 0.75, 0.02
 _SMALL_ENGINE, _LEAST_ENGINE = 4, 1000
 
 
@@ -159,7 +160,8 @@ def measure_points(
     while not points or not _enough(points, plan):
         rounds = _ROUNDS if plan.method == "hamiltonian" else _ROUNDS_STEPS
         done, wanted = run.sweeps, max(plan.warm, run.sweeps)
-        each = posterior.evaluations / (2 * plan.warm + done)
+        dropped = 2 * plan.warm * run.burnt_in  # a first round is dropped where steps were adapted again
+        each = posterior.evaluations / (dropped + done)
         more = int(min(wanted, (plan.budget - spent - posterior.evaluations) / each))
         if points and (more < min(wanted, _LEAST_SWEEPS) or done >= plan.warm * 2**rounds):
             break
@@ -170,6 +172,10 @@ def measure_points(
 
         run.record(more, tell)
         points = _read(run, plan, gamma)
+        if run.burnt_in == 1 and _ill_adapted(run) and plan.budget - spent > 2 * posterior.evaluations:
+            # Chains that moved on since the steps were found need others.
+            run.adapt(tell)
+            points = []
         if kept is not None:
             kept.save(run.state(), final=True)
     steps = ", ".join(f"{s:.3g}" for s in run.sampler.step_size)
@@ -253,6 +259,14 @@ def _read(run: ChainRun, plan: Plan, gamma: float) -> list[TemperaturePoint]:
             )
         )
     return read_together(out)
+
+
+def _ill_adapted(run: ChainRun) -> bool:
+    """Whether some stage takes too few of its moves, or its energy runs away, although steps were adapted."""
+    if not run.sampler.rejects:
+        return False
+    taken, gone = run.traces.acceptance.mean(1), run.traces.diverged.mean(1)
+    return bool((taken < _ILL * run.sampler.aim).any() or (gone > _MOST_GONE).any())
 
 
 def _enough(points: Sequence[TemperaturePoint], plan: Plan) -> bool:

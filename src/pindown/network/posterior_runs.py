@@ -64,6 +64,7 @@ class ChainRun:
     warm: int
     rng: torch.Generator
     sweeps: int = 0
+    burnt_in: int = 0
     chains: Chains | None = None
     _rows: list[tuple[Tensor, ...]] = field(default_factory=lambda: [])
 
@@ -87,7 +88,18 @@ class ChainRun:
         home = sampler.start(self.count)
         chains.z[:, 1::2], chains.loss[:, 1::2] = home.z[:, 1::2], home.loss[:, 1::2]
         chains.gradient[:, 1::2] = home.gradient[:, 1::2]
-        window.clear()
+        self.chains = chains
+        self.adapt(lambda share: report(0.5 + 0.5 * share))
+
+    def adapt(self, report: Callable[[float], None]) -> None:
+        """Burn in at the inverse temperatures themselves while steps adapt; what was recorded before is dropped."""
+        assert self.chains is not None
+        sampler, beta, chains = self.sampler, self.sampler.beta, self.chains
+        if self.burnt_in:
+            sampler.steps.round = min(sampler.steps.round, 3)
+        self.burnt_in += 1
+        self._rows, self.sweeps = [], 0
+        window: list[Tensor] = []
         for i in range(self.warm):
             if i == (3 * self.warm) // 4:
                 sampler.steps.gather()
@@ -97,9 +109,8 @@ class ChainRun:
             if (i + 1) % max(8, self.warm // 10) == 0 and i + 1 <= (3 * self.warm) // 4:
                 sampler.lengthen(_correlation(torch.stack(window)))
                 window.clear()
-            report(0.5 + 0.5 * (i + 1) / self.warm)
+            report((i + 1) / self.warm)
         sampler.steps.settle()
-        self.chains = chains
 
     @staticmethod
     def _bring_back(chains: Chains) -> None:
@@ -135,6 +146,7 @@ class ChainRun:
         return {
             "z": c.z.clone(), "loss": c.loss.clone(), "gradient": c.gradient.clone(), "origin": c.origin.clone(),
             "step": steps.step, "scale": steps.scale, "rng": self.rng.get_state(), "sweeps": self.sweeps, "rows": parts,
+            "burnt_in": self.burnt_in,
             "counts": [posterior.evaluations, posterior.gradient_evaluations, posterior.non_finite],
         }  # fmt: skip
 
@@ -145,7 +157,7 @@ class ChainRun:
         self.chains = Chains(z, loss, gradient, origin)
         self.sampler.steps.step, self.sampler.steps.scale = state["step"].to(device), state["scale"].to(device)
         self.rng.set_state(state["rng"])
-        self.sweeps = state["sweeps"]
+        self.sweeps, self.burnt_in = state["sweeps"], state["burnt_in"]
         parts = state["rows"]
         self._rows = [tuple(p[..., i].to(device) for p in parts) for i in range(self.sweeps)] if parts else []
         posterior = self.sampler.posterior
