@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pindown.errors import CheckpointError
 
 __all__ = ["Certificate", "Pump", "Step"]
 
-CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "entries", "consistent"]
+CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "utilities", "compound", "entries", "consistent"]
+_KINDS = get_args(CertificateKind)
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Pump:
     """A way round on which the chooser ends where it began, and has paid.
 
     Attributes:
-        cycle: what is held in turn; after the last comes the first again. Empty for a Dutch book.
+        cycle: what is held in turn; after the last comes the first again. Empty for a Dutch book and for lotteries.
         steps: one a trade.
         loss: what one way round costs; None where no money is observed.
-        share: that as a share of what is spent on the way; None where no money is observed.
+        share: that as a share of what is spent on the way; None where no money is observed. For lotteries the chance
+            with which a branch comes up that is strictly preferred.
         forcing: True where every step is strictly preferred. A pump that is not leans on steps between things that the
             chooser holds to be equally good.
         verified: whether every step was re-checked in fractions.
@@ -55,6 +57,10 @@ class Pump:
     @property
     def sentence(self) -> str:
         """The pump in words."""
+        if not self.cycle and self.loss is None:
+            swaps = ", ".join(f"{s.start} for {s.end}" for s in self.steps)
+            when = "whatever comes up" if self.forcing else f"with a chance of {100 * (self.share or 0.0):.3g}%"
+            return f"would pay {when} to swap a compound lottery for itself, branch by branch: {swaps}"
         share = "" if self.share is None else f", {100 * self.share:.3g}% of what it spends on the way"
         lost = "" if self.loss is None else f"{self.loss:.2f}" if self.loss >= 0.995 else f"{self.loss:.3g}"
         if not self.cycle:
@@ -97,9 +103,11 @@ class Certificate:
     Attributes:
         kind: ``"ranks"`` (integers that rationalise the choices: never chosen lower over higher), ``"cycle"``,
             ``"probabilities"`` (under which no accepted bet is expected to lose), ``"book"`` (how often to make each
-            accepted bet so that every outcome loses), ``"entries"`` or ``"consistent"`` (for caches of values).
+            accepted bet so that every outcome loses), ``"utilities"`` (of outcomes, whose expectation is greater for
+            every lottery taken), ``"compound"`` (weights with which the lotteries taken and those refused mix to the
+            same one), ``"entries"`` or ``"consistent"`` (for caches of values).
         statement: what it says, in words.
-        numbers: the ranks, probabilities, stakes or residuals, by name.
+        numbers: the ranks, probabilities, stakes, utilities, weights or residuals, by name.
         exact: the same as fractions in text, where they are not whole.
         cycle: the items or observations of a cycle, each preferred to the next.
         verified: whether it was re-checked in exact arithmetic.
@@ -126,9 +134,8 @@ class Certificate:
     @classmethod
     def from_dict(cls, r: Mapping[str, Any]) -> Certificate:
         """Read back what :meth:`to_dict` wrote."""
-        kinds = ("ranks", "cycle", "probabilities", "book", "entries", "consistent")
-        if r["kind"] not in kinds:
-            raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(kinds)}")
+        if r["kind"] not in _KINDS:
+            raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(_KINDS)}")
         numbers = {str(k): float(v) for k, v in r["numbers"].items()}
         exact = {str(k): str(v) for k, v in r["exact"].items()}
         return cls(r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]))

@@ -14,6 +14,8 @@ from pindown.choices.bets import Bets
 from pindown.choices.budget_coherence import parts_of_budgets
 from pindown.choices.budgets import Budgets
 from pindown.choices.coherence_result import Coherence
+from pindown.choices.lotteries import Lotteries
+from pindown.choices.lottery_coherence import of_lotteries, parts_of_lotteries
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
@@ -43,7 +45,8 @@ def coherence(
 
     Budgets are coherent where they satisfy GARP (Afriat 1967; Varian 1982): some utility explains them. Menus,
     majorities of pairs and accepted trades are where some order does; bets where some probabilities do (de Finetti
-    1937); a policy where no final states are preferred to each other in a ring; a cache of values where every entry is
+    1937); choices between lotteries where an expected utility gives them (von Neumann and Morgenstern 1944); a policy
+    where no final states are preferred to each other in a ring; a cache of values where every entry is
     its own backup. The decision is exact, and the certificate was checked again in fractions.
 
     Args:
@@ -80,7 +83,7 @@ def coherence(
     )  # fmt: skip
 
 
-_TABLES = (Budgets, Menus, Pairs, Bets, Trades, Policy, ValueCache)
+_TABLES = (Budgets, Menus, Pairs, Bets, Lotteries, Trades, Policy, ValueCache)
 
 
 def _parts(
@@ -101,6 +104,9 @@ def _parts(
     elif isinstance(table, Trades):
         parts = items_coherence.parts_of_trades(table, seconds)
         luck = chance.of_trades(table, seed, progress, **sizes) if surprise else None
+    elif isinstance(table, Lotteries):
+        parts = parts_of_lotteries(table, seconds)
+        luck = of_lotteries(table, parts["coherent"], seed, progress, **sizes) if surprise else None
     elif isinstance(table, Policy):
         parts, relation = value_coherence.parts_of_policy(table)
         luck = chance.of_policy(relation, seed, progress, **sizes) if surprise else None

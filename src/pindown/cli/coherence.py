@@ -29,7 +29,8 @@ def coherence(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="budgets, menus, pairs, bets, trades, policy or 'value cache'.", show_default="seen from the columns"
+            help="budgets, menus, pairs, bets, lotteries, trades, policy or 'value cache'.",
+            show_default="seen from the columns",
         ),
     ] = None,
     by: Annotated[

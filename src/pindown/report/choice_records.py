@@ -62,6 +62,8 @@ class Certificate:
 
     kind: str
     statement: str
+    numbers: Mapping[str, float]
+    exact: Mapping[str, str]
     cycle: tuple[str, ...]
     verified: bool
 

@@ -29,6 +29,7 @@ _INDICES = (
 )
 _NODES = {"budgets": "budgets", "policy": "states"}
 _MOST_ROWS = 2000
+_MOST_BARS = 40
 
 
 def write_choices_report(record: Mapping[str, Any], path: str | Path) -> None:
@@ -84,6 +85,8 @@ def coherence_sections(record: Mapping[str, Any]) -> list[Section]:
     ring = p.pump.cycle[::-1] if p.pump is not None and p.pump.cycle else p.certificate.cycle
     if p.pump is not None:
         blocks.append(_pump_table(p))
+    if p.certificate.kind in _WEIGHED:
+        blocks.append(_weighed(p))
     if c.graph.nodes:
         blocks.append(preference_figure(c.graph, ring if not p.coherent else (), _NODES.get(p.kind, "items")))
     if p.residuals:
@@ -120,6 +123,36 @@ def _pump_table(p: Plain) -> Table:
         rows,
         note=f"The chooser {p.pump.sentence}. {kind}.",
     )
+
+
+_WEIGHED = {"utilities": ("Utilities", "outcome", "utility"), "compound": ("The weights", "choice", "weight")}
+
+
+def _weighed(p: Plain) -> Figure:
+    """The utilities of outcomes, or the weights of the choices that cancel, as bars."""
+    title, what, number = _WEIGHED[p.certificate.kind]
+    ordered = sorted(p.certificate.numbers.items(), key=lambda item: item[1])[-_MOST_BARS:]
+    rows: list[Row] = [[name, x, p.certificate.exact.get(name)] for name, x in reversed(ordered)]
+    return Figure(
+        title=title,
+        spec={
+            "data": [
+                {
+                    "type": "bar", "orientation": "h", "x": [x for _, x in ordered],
+                    "y": [charts.plain(name, 40) for name, _ in ordered],
+                    "marker": {"color": "@s1"}, "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+                }
+            ],
+            "layout": {
+                "xaxis": charts.axis(number, rangemode="tozero"),
+                "yaxis": {"showgrid": False, "ticks": "", "type": "category"},
+                "showlegend": False,
+            },
+        },
+        summary="; ".join(f"{name}: {x:.4g}" for name, x in reversed(ordered)) + ".",
+        table=Table(title, [Column(what), Column(number), Column("exactly")], rows),
+        height=120 + 26 * len(ordered),
+    )  # fmt: skip
 
 
 def _residuals(p: Plain) -> Table:
