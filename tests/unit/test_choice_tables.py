@@ -75,7 +75,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Lotteries([["a"]], ["a"]), "lotteries by name, each a mapping of outcomes to probabilities"),
     (lambda: Lotteries([{"a": {"x": 1}}], []), "1 menus, 0 choices and 1 answers"),
     (lambda: Lotteries([{"a": {"x": 1}}], ["b"]), "row 1, column 'choice' is 'b'; wanted a lottery of its menu, a"),
-    (lambda: Lotteries([{"a": {"x": 0.9}}], ["a"]), "probabilities of lottery 'a' that add up to 0.9; wanted 1"),
+    (lambda: Lotteries([{"a": {"x": 0.9}}], ["a"]), "probabilities of 'a' that add up to 0.9; wanted 1"),
     (lambda: Lotteries([{"a": {"x": 1.5}}], ["a"]), "row 1, column 'probability' is 1.5; wanted a probability"),
     (lambda: Lotteries([{"a": {"x": "1/0"}}], ["a"]), "row 1, column 'probability' is '1/0'"),
     (lambda: Lotteries([{"a": {"x": 1}, "b": {"x": 1.0}}], ["a"]), "lotteries 'a' and 'b' are the same"),

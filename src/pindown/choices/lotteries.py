@@ -43,8 +43,8 @@ class Lotteries:
 
     Args:
         menus: for each observation the lotteries on offer by name, each a mapping of outcomes to probabilities:
-            numbers, fractions, or text such as ``"1/3"``. Probabilities are the decimals that they print as; a sum that misses 1
-            by less than a millionth is scaled to 1.
+            numbers, fractions, or text such as ``"1/3"``. Probabilities are the decimals that they print as; a sum that
+            misses 1 by less than a millionth is scaled to 1.
         choices: for each observation the name of the lottery that was taken.
         strict: whether what was taken is strictly preferred to all else on offer, for all observations or for each.
             Where it is not, the taker may have been indifferent.
@@ -130,7 +130,7 @@ class Lotteries:
             total = sum(chances.values(), Fraction(0))
             if abs(total - 1) > _NEARLY_ONE:
                 raise DataError(
-                    f"observation {self.names[row]}: probabilities of lottery {name!r} that add up to {float(total):.6g}",
+                    f"observation {self.names[row]}: probabilities of {name!r} that add up to {float(total):.6g}",
                     "1",
                     "write fractions as text, such as 1/3",
                 )

@@ -4,8 +4,8 @@ A pattern names one lottery of each observation. Those that a utility gives, obs
 branch ends where no utility is left. There are few: with :math:`m` outcomes and :math:`n` pairs at most
 :math:`2 \sum_{i \le m - 2} \binom{n - 1}{i}` (Schläfli's count of the regions of :math:`n` planes through one point,
 here in :math:`m - 1` dimensions). Where the tree is too large to walk, random descents estimate the number of its
-leaves without bias by the product of the numbers of branches on the way (Knuth 1975, Estimating the efficiency of backtrack
-programs).
+leaves without bias by the product of the numbers of branches on the way (Knuth 1975, Estimating the efficiency of
+backtrack programs).
 """
 
 from __future__ import annotations
