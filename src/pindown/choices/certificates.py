@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from pindown.errors import CheckpointError
+from pindown.estimate import Estimate
 
-__all__ = ["Certificate", "Pump", "Step"]
+__all__ = ["Certificate", "Pump", "Step", "Utilities"]
 
 CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "utilities", "compound", "entries", "consistent"]
 _KINDS = get_args(CertificateKind)
@@ -97,6 +98,41 @@ class Pump:
 
 
 @dataclass(frozen=True)
+class Utilities:
+    """A utility that gives choices from budgets, at the bundles bought.
+
+    Attributes:
+        utility: of each observation's bundle.
+        marginal: of money there. A bundle ``x`` is worth the least of ``utility + marginal (price · x − spent)`` over
+            all observations.
+        ratio: of the greatest marginal utility to the smallest; 1 for a quasilinear utility, which money is worth the
+            same to everywhere. No claim that none is smaller, hence an upper bound.
+        logarithmic: whether both are given by exponents of two: the utility is ``−2^utility``, the marginal utility
+            ``2^marginal``.
+        verified: whether every inequality was re-checked in exact arithmetic.
+    """
+
+    utility: Mapping[str, float]
+    marginal: Mapping[str, float]
+    ratio: Estimate
+    logarithmic: bool
+    verified: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The utilities as plain JSON values."""
+        return {
+            "utility": dict(self.utility), "marginal": dict(self.marginal), "ratio": self.ratio.to_dict(),
+            "logarithmic": self.logarithmic, "verified": self.verified,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, r: Mapping[str, Any]) -> Utilities:
+        """Read back what :meth:`to_dict` wrote."""
+        both = [{str(k): float(v) for k, v in r[name].items()} for name in ("utility", "marginal")]
+        return cls(*both, Estimate.from_dict(r["ratio"]), bool(r["logarithmic"]), bool(r["verified"]))
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Why the choices are coherent, or why not.
 
@@ -111,6 +147,7 @@ class Certificate:
         exact: the same as fractions in text, where they are not whole.
         cycle: the items or observations of a cycle, each preferred to the next.
         verified: whether it was re-checked in exact arithmetic.
+        utilities: for coherent budgets a utility beside the ranks; None for more than 3000 of them.
     """
 
     kind: CertificateKind
@@ -119,6 +156,7 @@ class Certificate:
     exact: Mapping[str, str] = field(default_factory=dict)
     cycle: tuple[str, ...] = ()
     verified: bool = False
+    utilities: Utilities | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The certificate as plain JSON values."""
@@ -129,6 +167,7 @@ class Certificate:
             "exact": dict(self.exact),
             "cycle": list(self.cycle),
             "verified": self.verified,
+            "utilities": None if self.utilities is None else self.utilities.to_dict(),
         }
 
     @classmethod
@@ -138,7 +177,11 @@ class Certificate:
             raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(_KINDS)}")
         numbers = {str(k): float(v) for k, v in r["numbers"].items()}
         exact = {str(k): str(v) for k, v in r["exact"].items()}
-        return cls(r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]))
+        found = r.get("utilities")  # records of before there were any lack them
+        return cls(
+            r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]),
+            None if found is None else Utilities.from_dict(found),
+        )  # fmt: skip
 
 
 def _maybe(x: Any) -> float | None:

@@ -193,7 +193,7 @@ def measured(
     slack = 1e-12 * max(1.0, abs(observed))
     profile = measure(
         space, loss, tolerance=observed + slack, seed=seed, repeats=sizes.get("repeats", _REPEATS),
-        particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress,
+        particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress, checkpoint=sizes.get("checkpoint"),
     )  # fmt: skip
     bits = replace(profile.bits(), reference=reference)
     vacuous = bits.kind == "exact" and bits.value == 0.0 and float(profile.islands[0].loss[-1]) <= slack

@@ -21,11 +21,12 @@ from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
 from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trades import Trades
+from pindown.choices.unfinished import digest, keep_in
 from pindown.choices.value_cache import ValueCache
 from pindown.errors import InputError
 from pindown.rng import child_seed
 
-__all__ = ["coherence"]
+__all__ = ["coherence", "table_mark"]
 
 Progress = Callable[[float, str], None]
 
@@ -40,6 +41,7 @@ def coherence(
     repeats: int = 4,
     subject: str = "",
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Coherence:
     r"""Whether choices are coherent, with a certificate, and where not, a way in which they lose.
 
@@ -58,12 +60,15 @@ def coherence(
         repeats: how many such runs.
         subject: a name to carry.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work: what the searches for hard indices have learnt, and the runs that
+            measure the surprise. The same call with the same folder goes on; with more ``seconds`` it searches on.
 
     Returns:
         The verdict, its certificate, the indices and the bits.
 
     Raises:
         InputError: for a table that cannot be used.
+        CheckpointError: where the checkpoint folder belongs to another call or is damaged.
 
     Example:
         >>> from pindown import Budgets, coherence
@@ -76,11 +81,20 @@ def coherence(
     if not seconds > 0:
         raise InputError(f"seconds = {seconds!r}", "a number above 0")
     table = observed if isinstance(observed, _TABLES) else read_choices(observed)
-    parts = _parts(table, seconds, surprise, seed, progress, {"particles": particles, "repeats": repeats})
+    sizes: dict[str, Any] = {"particles": particles, "repeats": repeats}
+    if checkpoint is not None:
+        sizes["checkpoint"] = Path(checkpoint) / "surprise"
+    with keep_in(checkpoint, "" if checkpoint is None else table_mark(table, seed, particles, repeats)):
+        parts = _parts(table, seconds, surprise, seed, progress, sizes)
     return Coherence(
         kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,
         version=__version__, **parts,
     )  # fmt: skip
+
+
+def table_mark(table: Observed, *settings: Any) -> str:
+    """A digest of a table and of what else its answer depends on."""
+    return digest(table.kind, table.to_dataframe().to_csv(index=False), *settings)
 
 
 _TABLES = (Budgets, Menus, Pairs, Bets, Lotteries, Trades, Policy, ValueCache)

@@ -12,7 +12,7 @@ from pindown.estimate import Estimate, Status
 from pindown.files import write_atomically
 from pindown.report import charts, notation
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Figure, Notice, Row, Section, Table
-from pindown.report.choice_records import Coherence, Committee, Index, Plain, read_coherence, read_committee
+from pindown.report.choice_records import Coherence, Committee, Index, Plain, Utilities, read_coherence, read_committee
 from pindown.report.page import render_page
 from pindown.report.preference_graph import lattice_figure, preference_figure
 
@@ -87,6 +87,8 @@ def coherence_sections(record: Mapping[str, Any]) -> list[Section]:
         blocks.append(_pump_table(p))
     if p.certificate.kind in _WEIGHED:
         blocks.append(_weighed(p))
+    if p.certificate.utilities is not None:
+        blocks.append(_utilities(p.certificate.utilities))
     if c.graph.nodes:
         blocks.append(preference_figure(c.graph, ring if not p.coherent else (), _NODES.get(p.kind, "items")))
     if p.residuals:
@@ -152,6 +154,23 @@ def _weighed(p: Plain) -> Figure:
         summary="; ".join(f"{name}: {x:.4g}" for name, x in reversed(ordered)) + ".",
         table=Table(title, [Column(what), Column(number), Column("exactly")], rows),
         height=120 + 26 * len(ordered),
+    )  # fmt: skip
+
+
+def _utilities(u: Utilities) -> Table:
+    ordered = sorted(u.utility, key=lambda name: u.utility[name], reverse=not u.logarithmic)
+    rows: list[Row] = [[name, u.utility[name], u.marginal[name]] for name in ordered[:_MOST_ROWS]]
+    names = ("−log2 of minus the utility", "log2 of that of money") if u.logarithmic else ("utility", "that of money")
+    checked = "checked in exact arithmetic" if u.verified else "not verified"
+    ratio = (
+        ""
+        if math.isnan(u.ratio.value)
+        else f" Money is worth up to {u.ratio.value:.4g} times as much to one as to another."
+    )
+    return Table(
+        "A utility of the bundles", [Column("observation"), Column(names[0]), Column(names[1])],
+        [[a, -b if u.logarithmic else b, c] for a, b, c in rows],
+        note=f"Every bundle that cost no more is worth no more: {checked}.{ratio}",
     )  # fmt: skip
 
 
@@ -393,7 +412,7 @@ def _spread(found: Sequence[Coherence]) -> Figure:
                 "showlegend": False,
             },
         },
-        summary=f"The median CCEI of {n:,} subjects is {values[n // 2]:.4g}, the lowest {values[0]:.4g}.",
+        summary=f"The median CCEI of {n:,} subject{'s' * (n != 1)} is {values[n // 2]:.4g}, the lowest {values[0]:.4g}.",
         table=Table(
             "CCEI at some shares of the subjects", [Column("CCEI"), Column("share of subjects", percent=True)], rows
         ),
