@@ -2,8 +2,8 @@ r"""Utilities of budgets that satisfy GARP, beside their ranks.
 
 Afriat (1967): numbers :math:`U_i` and :math:`\lambda_i > 0` with :math:`U_j \le U_i + \lambda_i (E_{ij} - E_{ii})`
 exist exactly where GARP holds, and :math:`\min_i U_i + \lambda_i (p_i x - E_{ii})` is then a concave utility that gives
-the choices. His recursion multiplies marginal utilities :math:`\lambda` from one observation to the next, which leaves the
-floats at some hundred observations. So there are two ways here:
+the choices. His recursion multiplies marginal utilities :math:`\lambda` from one observation to the next, which leaves
+the floats at some hundred observations. So there are two ways here:
 
 - Up to sixty observations a linear programme finds the least ratio of the greatest marginal utility of money to the
   smallest, and a second one utilities with room in every inequality at a ratio hardly above it. A ratio of 1 is a

@@ -412,7 +412,8 @@ def _spread(found: Sequence[Coherence]) -> Figure:
                 "showlegend": False,
             },
         },
-        summary=f"The median CCEI of {n:,} subject{'s' * (n != 1)} is {values[n // 2]:.4g}, the lowest {values[0]:.4g}.",
+        summary=f"The median CCEI of {n:,} subject{'s' * (n != 1)} is {values[n // 2]:.4g}, "
+        f"the lowest {values[0]:.4g}.",
         table=Table(
             "CCEI at some shares of the subjects", [Column("CCEI"), Column("share of subjects", percent=True)], rows
         ),
