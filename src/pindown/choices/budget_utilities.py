@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,22 +88,24 @@ def _solved(relation: Relation) -> Utilities | None:
     shape = (len(i), classes + n + 1)
     one = np.ones(len(i))
     cells = np.r_[rows, rows, rows], np.r_[part[j], part[i], classes + i]
-    matrix = sparse.csr_array((np.r_[one, -one, -gaps[i, j]], cells), shape=shape)
+    # Sparse matrices and the fields of results are not known to the annotations of linprog.
+    matrix: Any = sparse.csr_array((np.r_[one, -one, -gaps[i, j]], cells), shape=shape)
     each, ratio_column = np.arange(n), np.full(n, classes + n)
     cells = np.r_[each, each], np.r_[classes + each, ratio_column]
-    below = sparse.csr_array((np.r_[np.ones(n), -np.ones(n)], cells), shape=(n, shape[1]))
+    below: Any = sparse.csr_array((np.r_[np.ones(n), -np.ones(n)], cells), shape=(n, shape[1]))
     last = np.zeros(shape[1])
     last[-1] = 1.0
     free, at_least_one = [(None, None)] * classes, [(1.0, None)] * n
-    first = linprog(
-        last, sparse.vstack([matrix, below]), np.zeros(len(i) + n), bounds=[*free, *at_least_one, (1.0, None)],
+    both: Any = sparse.vstack([matrix, below])
+    first: Any = linprog(
+        last, both, np.zeros(len(i) + n), bounds=[*free, *at_least_one, (1.0, None)],
         method="highs",
     )  # fmt: skip
     if first.x is None or not first.x[-1] < _LARGEST_RATIO:
         return None
     most = float(first.x[-1]) * (1.0 + _ROOM)
-    room = sparse.csr_array((one, (rows, np.full(len(i), classes + n))), shape=shape)
-    second = linprog(
+    room: Any = sparse.csr_array((one, (rows, np.full(len(i), classes + n))), shape=shape)
+    second: Any = linprog(
         -last, matrix + room, np.zeros(len(i)), bounds=[*free, *[(1.0, most)] * n, (0.0, 1.0)], method="highs"
     )  # fmt: skip
     if second.x is None:

@@ -109,9 +109,7 @@ class Lotteries:
         self.unit = math.lcm(*(p.denominator for menu in self.chances for lottery in menu for p in lottery))
         self._labels = self._named()
 
-    def _menu(
-        self, menu: Mapping[Any, Mapping[Any, Any]], row: int, numbers: dict[str, int]
-    ) -> dict[str, dict[int, Fraction]]:
+    def _menu(self, menu: Any, row: int, numbers: dict[str, int]) -> dict[str, dict[int, Fraction]]:
         if not isinstance(menu, Mapping) or not all(isinstance(lottery, Mapping) for lottery in menu.values()):
             raise refuse_cell(row, "menu", menu, "lotteries by name, each a mapping of outcomes to probabilities")
         if not menu:
