@@ -1,11 +1,11 @@
 """Revealed preference beside prefgraph, on the same data in the same run.
 
-    python benchmarks/choices.py --peers-python PATH [--sizes quick|full] [--out FOLDER]
+    python benchmarks/choices.py --peers-python PATH [--sizes quick|full] [--tasks TASK …] [--out FOLDER]
 
 Ten goods, budget shares with log-normal noise. CPU seconds of each call are taken inside each package's own
 interpreter, data having been made and given to it before; prefgraph runs under ``--peers-python``, which needs
 prefgraph 0.6.2. Peak memory is that of a fresh process. Ratios are prefgraph's time over pindown's: above 1 pindown is
-faster.
+faster. A call of the peer that is stopped at ``--limit`` has a least ratio: the CPU time that it had taken by then.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SIZES = {
     "quick": {"garp": 2000, "ccei": 500, "mpi": 200, "hm": 40, "batch": 100},
     "full": {"garp": 20_000, "ccei": 5000, "mpi": 1000, "hm": 100, "batch": 1000},
 }
+TASKS = ("garp", "certificate", "ccei", "mpi", "hm", "batch")
 FLOORS = {"garp": 1 / 1.2, "ccei": 30.0, "mpi": 80.0, "hm": 1000.0}
 """Least ratios that are asked for."""
 
@@ -116,11 +117,14 @@ def in_a_process(python: str, side: str, task: str, n: int, limit: float) -> dic
     """The same in a fresh interpreter, with one thread."""
     command = [python, str(Path(__file__)), "--one", side, task, str(n)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "seconds": None,
+            "at_least": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
             "answer": None,
             "peak_bytes": None,
             "call": f"stopped after {limit:.0f} s of wall time",
@@ -130,16 +134,17 @@ def in_a_process(python: str, side: str, task: str, n: int, limit: float) -> dic
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows(peers: str | None, sizes: dict[str, int], limit: float) -> list[dict[str, Any]]:
-    """Every task on both sides."""
+def rows(peers: str | None, tasks: dict[str, int], limit: float) -> list[dict[str, Any]]:
+    """These tasks, each with its size, on both sides."""
     out: list[dict[str, Any]] = []
-    for task in ("garp", "certificate", "ccei", "mpi", "hm", "batch"):
-        n = sizes.get(task, sizes["garp"])
+    for task, n in tasks.items():
         row: dict[str, Any] = {"task": task, "n": n, "pindown": in_a_process(sys.executable, "pindown", task, n, limit)}
         if peers and task not in ("certificate", "batch"):
             row["prefgraph"] = in_a_process(peers, "prefgraph", task, n, limit)
             a, b = row["pindown"]["seconds"], row["prefgraph"]["seconds"]
             row["ratio"] = b / a if a and b else None
+            stopped = row["prefgraph"].get("at_least")
+            row["ratio_at_least"] = stopped / a if a and stopped else None
             row["floor"] = FLOORS[task]
         out.append(row)
         print(json.dumps(row), flush=True)
@@ -163,16 +168,18 @@ def markdown(record: dict[str, Any]) -> str:
             row["n"],
             _number(mine["seconds"]),
             _mib(mine),
-            _number(other.get("seconds")),
+            _number(other.get("seconds"), other.get("at_least")),
             _mib(other),
         ]
-        cells += [_number(row.get("ratio")), _number(row.get("floor"))]
+        cells += [_number(row.get("ratio"), row.get("ratio_at_least")), _number(row.get("floor"))]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _number(x: float | None) -> str:
-    return "–" if x is None else f"{x:.4g}"
+def _number(x: float | None, at_least: float | None = None) -> str:
+    if x is None:
+        return "–" if at_least is None else f"> {at_least:.4g}"
+    return f"{x:.4g}"
 
 
 def _mib(side: dict[str, Any]) -> str:
@@ -185,6 +192,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("SIDE", "TASK", "N"), help=argparse.SUPPRESS)
     parser.add_argument("--peers-python", default=os.environ.get("PINDOWN_PEERS_PYTHON"))
     parser.add_argument("--sizes", choices=list(SIZES), default="full")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, help="only these; the other rows stay as they were")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds of wall time that each call may take")
     parser.add_argument("--note", default="", help="what to say of the machine, such as that it was shared")
     parser.add_argument("--out", type=Path, default=HERE / "results")
@@ -193,12 +201,19 @@ def main() -> None:
         side, task, n = args.one
         print(json.dumps(measure(side, task, int(n))))
         return
+    sizes = SIZES[args.sizes]
+    chosen = {task: sizes.get(task, sizes["garp"]) for task in args.tasks or TASKS}
+    found = {row["task"]: row for row in rows(args.peers_python, chosen, args.limit)}
+    before = args.out / "choices.json"
+    if args.tasks and before.is_file():
+        kept = {row["task"]: row for row in json.loads(before.read_text(encoding="utf-8"))["rows"]}
+        found = {task: found.get(task, kept.get(task)) for task in TASKS if task in found or task in kept}
     record = {
         "schema": SCHEMA,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "date": date.today().isoformat(),
         "note": args.note,
-        "rows": rows(args.peers_python, SIZES[args.sizes], args.limit),
+        "rows": list(found.values()),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "choices.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

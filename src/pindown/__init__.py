@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pindown.choices.coherence import coherence
     from pindown.choices.coherence_result import Coherence
     from pindown.choices.committee import Committee
+    from pindown.choices.lotteries import Lotteries
     from pindown.choices.menus import Menus
     from pindown.choices.pairs import Pairs
     from pindown.choices.policy import Policy
@@ -93,6 +94,7 @@ __all__ = [
     "InputError",
     "LearningCoefficient",
     "LearningCurve",
+    "Lotteries",
     "Menus",
     "NetworkComparison",
     "NoiseTolerance",
@@ -139,6 +141,7 @@ _HOME = {
     "Budgets": "pindown.choices.budgets",
     "Coherence": "pindown.choices.coherence_result",
     "Committee": "pindown.choices.committee",
+    "Lotteries": "pindown.choices.lotteries",
     "Menus": "pindown.choices.menus",
     "Pairs": "pindown.choices.pairs",
     "Policy": "pindown.choices.policy",

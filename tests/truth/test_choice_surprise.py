@@ -12,6 +12,7 @@ import torch
 
 import pindown
 from pindown import Budgets, Menus, Pairs
+from pindown.choices import stochastic
 from pindown.choices.axioms import Relation
 from pindown.choices.budget_indices import ccei
 from pindown.choices.chance import of_budgets
@@ -226,6 +227,53 @@ def test_size_of_the_tests_of_noisy_choices_in_a_thousand(null: str) -> None:
     for level in (0.01, 0.05, 0.2):
         share = (np.array(values) <= level).mean(axis=0)
         assert (share <= level + 3 * math.sqrt(level * (1 - level) / 1000)).all()
+
+
+def law_of(chance: Any, n: int) -> list[tuple[Pairs, float]]:
+    """Every outcome of ``n`` comparisons of each pair of three items, with its chance."""
+    pairs = list(itertools.combinations(range(3), 2))
+    out: list[tuple[Pairs, float]] = []
+    for wins in itertools.product(range(n + 1), repeat=3):
+        p = [chance(i, j) for i, j in pairs]
+        weight = math.prod(math.comb(n, w) * c**w * (1 - c) ** (n - w) for w, c in zip(wins, p, strict=True))
+        table = Pairs([ITEMS[i] for i, _ in pairs], [ITEMS[j] for _, j in pairs], wins, [n - w for w in wins])
+        out.append((table, weight))
+    return out
+
+
+@pytest.mark.parametrize("null", ["coins", "far apart"])
+def test_the_mean_of_each_e_value_is_at_most_one(null: str) -> None:
+    """Summed over every outcome, which is what makes the size exact at every level.
+
+    From below it is held by the same mean with the greatest likelihood of all in the place of the hypothesis' own, less
+    what the search for that may add. The control: the greatest likelihood in the place of the mixture is the likelihood
+    ratio as it is often used, whose mean is above 1.
+    """
+    law = law_of(NULLS[null], 2)
+    assert sum(weight for _, weight in law) == pytest.approx(1.0)
+    means, control, least = np.zeros(3), np.zeros(3), 0.0
+    for table, weight in law:
+        logs = np.array([t.log_e for t in pair_tests(table)])
+        free, best = stochastic._free(table), stochastic._best(table)
+        means += weight * np.exp(logs)
+        least += weight * math.exp(free - best)
+        control += weight * np.exp(logs - free + best)
+    assert (means <= 1.0).all()
+    assert (means >= 0.97 * least).all()
+    assert (control > 1.0).all()
+
+
+def test_the_mean_of_the_e_value_of_menus_is_at_most_one() -> None:
+    """Two menus, each twice, under an even mixture of two orders."""
+    menus = [(0, 1), (0, 1), (0, 1, 2), (0, 1, 2)]
+    # The orders 0 1 2 and 2 1 0 take 0 or 1 of the pair, 0 or 2 of the three.
+    chances = [{0: 0.5, 1: 0.5}] * 2 + [{0: 0.5, 1: 0.0, 2: 0.5}] * 2
+    mean = 0.0
+    for picks in itertools.product(*menus):
+        weight = math.prod(c[p] for c, p in zip(chances, picks, strict=True))
+        if weight:
+            mean += weight * math.exp(menu_tests(Menus(menus, picks))[0].log_e)
+    assert 0.01 < mean <= 1.0
 
 
 def test_power_of_the_tests_of_noisy_choices() -> None:

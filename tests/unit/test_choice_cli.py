@@ -88,6 +88,17 @@ def test_subagents_shows_the_members_and_the_lattice() -> None:
     assert run("subagents", people, "--by", "who").exit_code == 2
 
 
+def test_lotteries_say_what_is_swapped_and_draw_the_weights() -> None:
+    rows = ["observation,lottery,outcome,probability,chosen"]
+    rows += ["1,1A,1M,1,yes", "1,1B,1M,0.89,no", "1,1B,5M,0.1,no", "1,1B,nothing,0.01,no"]
+    rows += ["2,2A,1M,0.11,no", "2,2A,nothing,0.89,no", "2,2B,5M,0.1,yes", "2,2B,nothing,0.9,yes"]
+    done = run("coherence", write("allais.csv", "\n".join(rows) + "\n"), "--out", "here")
+    assert done.exit_code == 0, done.output
+    assert "branch by branch: 1B for 1A, 2A for 2B" in " ".join(done.output.split())
+    (bars,) = [c for c in data("here/report.html") if c["data"][0].get("orientation") == "h"]
+    assert bars["data"][0]["x"] == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("command", ["coherence", "subagents"])
 def test_bad_files_end_with_their_code(command: str) -> None:
     assert run(command, "nowhere.csv").exit_code == 2
@@ -103,6 +114,10 @@ RECORDS = {
     "menus": lambda: pindown.Menus([["a", "b"], ["b", "c"]], ["a", "b"]),
     "pairs": lambda: pindown.Pairs(["a", "b", "c"], ["b", "c", "a"], [9, 8, 7], [1, 2, 3]),
     "bets": lambda: pindown.Bets.quotes([["r"], ["s"]], [0.6, 0.6], ["r", "s"]),
+    "lotteries": lambda: pindown.Lotteries(
+        [{"a": {"x": 1}, "b": {"y": 0.5, "z": 0.5}}, {"c": {"x": "1/2", "y": "1/2"}, "d": {"y": 0.75, "z": 0.25}}],
+        ["a", "d"],
+    ),
     "trades": lambda: pindown.Trades(["a", "b"], ["b", "c"], [True, False]),
     "policy": lambda: pindown.Policy({s: ["x", "y"] for s in "xy"}, {"x": "x", "y": "x"}),
     "value cache": lambda: pindown.ValueCache({0: 0, 1: 1, 2: 5}, {2: [0, 1]}),
@@ -126,6 +141,8 @@ def test_names_are_shown_as_they_are_and_damage_is_refused() -> None:
     record = pindown.coherence(table).to_dict()
     write_choices_report(record, "page.html")
     assert "<b>x</b>" not in Path("page.html").read_text(encoding="utf-8").replace("\\u003c", "")
+    with pytest.raises(CheckpointError):
+        Coherence.from_dict({**record, "certificate": {**record["certificate"], "kind": "other"}})
     for damage in ({"schema": "other/1"}, {"graph": {}}, {"certificate": 3}, {"ccei": None}, {"breaks": [[1]]}):
         with pytest.raises(CheckpointError):
             coherence_sections({**record, **damage})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pindown import Bets, Budgets, InputError, Menus, Pairs, Policy, Trades, ValueCache, coherence, subagents
+from pindown import Bets, Budgets, InputError, Lotteries, Menus, Pairs, Policy, Trades, ValueCache, coherence, subagents
 from pindown.choices.reading import KINDS, read_choices, read_panel
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -22,6 +22,11 @@ TABLES = {
     "menus": Menus([["tea", "milk"], ["milk", "water", "tea"]], ["tea", "milk"]),
     "pairs": Pairs(["a", "b"], ["b", "c"], [3, 2], [1, 0]),
     "bets": Bets([[1, 0], [0, 1]], [[1.5, 1], [1, 1.5]], outcomes=["rain", "sun"]),
+    "lotteries": Lotteries(
+        [{"sure": {"x": 1}, "odds": {"y": "1/3", "z": "2/3"}}, {"sure": {"x": 0.5, "y": 0.5}, "odds": {"z": 1}}],
+        ["sure", "odds"],
+        strict=[True, False],
+    ),
     "trades": Trades(["A", "B"], ["B", "C"], [True, False]),
     "policy": Policy({"A": {"stay": "A", "go": "B"}, "B": {"stay": "B"}}, {"A": "go", "B": "stay"}),
     "value cache": ValueCache({0: 0, 1: 1, 2: 1}, {2: [0, 1]}),
@@ -65,6 +70,17 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Bets([[0, 0]], [[1, 1]]), "something staked"),
     (lambda: Bets.quotes([["a"]], [1.5], ["a", "b"]), "above 0 and below 1"),
     (lambda: Bets.quotes([["c"]], [0.5], ["a", "b"]), "some of the outcomes"),
+    (lambda: Lotteries([], []), "an empty table of lotteries"),
+    (lambda: Lotteries([{}], ["a"]), "at least one lottery"),
+    (lambda: Lotteries([["a"]], ["a"]), "lotteries by name, each a mapping of outcomes to probabilities"),
+    (lambda: Lotteries([{"a": {"x": 1}}], []), "1 menus, 0 choices and 1 answers"),
+    (lambda: Lotteries([{"a": {"x": 1}}], ["b"]), "row 1, column 'choice' is 'b'; wanted a lottery of its menu, a"),
+    (lambda: Lotteries([{"a": {"x": 0.9}}], ["a"]), "probabilities of 'a' that add up to 0.9; wanted 1"),
+    (lambda: Lotteries([{"a": {"x": 1.5}}], ["a"]), "row 1, column 'probability' is 1.5; wanted a probability"),
+    (lambda: Lotteries([{"a": {"x": "1/0"}}], ["a"]), "row 1, column 'probability' is '1/0'"),
+    (lambda: Lotteries([{"a": {"x": 1}, "b": {"x": 1.0}}], ["a"]), "lotteries 'a' and 'b' are the same"),
+    (lambda: Lotteries([{"a": {"x": 1}}], ["a"], strict=["perhaps"]), "row 1, column 'strict' is 'perhaps'"),
+    (lambda: Lotteries([{"a": {"x": 1}}], ["a"], names=["1", "2"]), "2 names for 1 observations"),
     (lambda: Trades(["a"], ["a"], [1]), "another item than in column 'have'"),
     (lambda: Trades(["a"], ["b"], ["maybe"]), "row 1, column 'accepted' is 'maybe'; wanted yes or no"),
     (lambda: Policy({"a": {"go": "b"}}, {}), "state 'a' without its action"),
@@ -100,6 +116,15 @@ FILES = [
     ("state,action,next,taken\ns,go,t,1\ns,go,s,0\n", "each action of state 's' once"),
     ("state,value,next\na,1,\na,2,\n", "row 2, column 'value' is 2.0"),
     ("bet,outcome,stake,odds\n1,rain,1,2\n1,rain,1,2\n", "each outcome of a bet once"),
+    (
+        "observation,lottery,outcome,probability,chosen\n1,a,x,1,1\n1,b,y,1,1\n",
+        "observation '1' with 2 lotteries chosen; wanted one",
+    ),
+    (
+        "observation,lottery,outcome,probability,chosen\n1,a,x,0.5,1\n1,a,y,0.5,0\n",
+        "row 2, column 'chosen' is 0; wanted the same in all rows of lottery 'a'",
+    ),
+    ("observation,lottery,outcome,probability,chosen\n1,a,x,0.5,1\n1,a,x,0.5,1\n", "each outcome of lottery 'a' once"),
     ("colour,size\nred,3\n", "columns colour, size; wanted those of budgets"),
     ("menu,choice\na b,a,c\n", "more cells than there are columns"),
 ]
@@ -214,7 +239,7 @@ def test_one_changed_cell_is_read_or_refused_by_its_place(kind: str, data: st.Da
     name = data.draw(st.sampled_from(list(frame.columns)))
     frame.loc[row, name] = data.draw(cell)
     words = refusal(frame)
-    assert words is None or any(word in words for word in ("row", "state", "compared", "cell", "sets"))
+    assert words is None or any(word in words for word in ("row", "state", "compared", "cell", "sets", "observation"))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "ignore")))

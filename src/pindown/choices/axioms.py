@@ -97,7 +97,7 @@ def harp(spending: Spending) -> bool:
     if n == 1:
         return True
     weights = np.log(spending.ratios())
-    doubt = 64 * n * np.finfo(float).eps * max(1.0, float(np.abs(weights).max()))
+    doubt = 64 * n * float(np.finfo(float).eps) * max(1.0, float(np.abs(weights).max()))
     least = weights.copy()
     np.fill_diagonal(least, np.inf)
     if float((least + least.T).min()) < -doubt:

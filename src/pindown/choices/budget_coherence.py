@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from pindown.choices.axioms import Relation, harp
 from pindown.choices.budget_indices import budget_indices
+from pindown.choices.budget_utilities import utilities
 from pindown.choices.cells import fractions_of
 from pindown.choices.certificates import Certificate, Pump, Step
 from pindown.choices.coherence_result import Graph
@@ -37,6 +39,8 @@ def parts_of_budgets(relation: Relation, seconds: float) -> dict[str, Any]:
         "certificate": budget_certificate(relation, cycle), "stochastic": (), "residuals": {}, "breaks": (),
         "ranks": len(relation.parts), "graph": _graph(relation),
     }  # fmt: skip
+    if garp:
+        parts["certificate"] = replace(parts["certificate"], utilities=utilities(relation))
     if n > MOST_DENSE:
         no = unsupported()
         names = ("ccei", "varian", "houtman_maks", "money_pump_index", "minimum_cost_index", "swaps")

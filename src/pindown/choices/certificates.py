@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pindown.errors import CheckpointError
+from pindown.estimate import Estimate
 
-__all__ = ["Certificate", "Pump", "Step"]
+__all__ = ["Certificate", "Pump", "Step", "Utilities"]
 
-CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "entries", "consistent"]
+CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "utilities", "compound", "entries", "consistent"]
+_KINDS = get_args(CertificateKind)
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Pump:
     """A way round on which the chooser ends where it began, and has paid.
 
     Attributes:
-        cycle: what is held in turn; after the last comes the first again. Empty for a Dutch book.
+        cycle: what is held in turn; after the last comes the first again. Empty for a Dutch book and for lotteries.
         steps: one a trade.
         loss: what one way round costs; None where no money is observed.
-        share: that as a share of what is spent on the way; None where no money is observed.
+        share: that as a share of what is spent on the way; None where no money is observed. For lotteries the chance
+            with which a branch comes up that is strictly preferred.
         forcing: True where every step is strictly preferred. A pump that is not leans on steps between things that the
             chooser holds to be equally good.
         verified: whether every step was re-checked in fractions.
@@ -55,6 +58,10 @@ class Pump:
     @property
     def sentence(self) -> str:
         """The pump in words."""
+        if not self.cycle and self.loss is None:
+            swaps = ", ".join(f"{s.start} for {s.end}" for s in self.steps)
+            when = "whatever comes up" if self.forcing else f"with a chance of {100 * (self.share or 0.0):.3g}%"
+            return f"would pay {when} to swap a compound lottery for itself, branch by branch: {swaps}"
         share = "" if self.share is None else f", {100 * self.share:.3g}% of what it spends on the way"
         lost = "" if self.loss is None else f"{self.loss:.2f}" if self.loss >= 0.995 else f"{self.loss:.3g}"
         if not self.cycle:
@@ -91,18 +98,56 @@ class Pump:
 
 
 @dataclass(frozen=True)
+class Utilities:
+    """A utility that gives choices from budgets, at the bundles bought.
+
+    Attributes:
+        utility: of each observation's bundle.
+        marginal: of money there. A bundle ``x`` is worth the least of ``utility + marginal (price · x − spent)`` over
+            all observations.
+        ratio: of the greatest marginal utility to the smallest; 1 for a quasilinear utility, which money is worth the
+            same to everywhere. No claim that none is smaller, hence an upper bound.
+        logarithmic: whether both are given by exponents of two: the utility is ``−2^utility``, the marginal utility
+            ``2^marginal``.
+        verified: whether every inequality was re-checked in exact arithmetic.
+    """
+
+    utility: Mapping[str, float]
+    marginal: Mapping[str, float]
+    ratio: Estimate
+    logarithmic: bool
+    verified: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The utilities as plain JSON values."""
+        return {
+            "utility": dict(self.utility), "marginal": dict(self.marginal), "ratio": self.ratio.to_dict(),
+            "logarithmic": self.logarithmic, "verified": self.verified,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, r: Mapping[str, Any]) -> Utilities:
+        """Read back what :meth:`to_dict` wrote."""
+        both = [{str(k): float(v) for k, v in r[name].items()} for name in ("utility", "marginal")]
+        return cls(*both, Estimate.from_dict(r["ratio"]), bool(r["logarithmic"]), bool(r["verified"]))
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Why the choices are coherent, or why not.
 
     Attributes:
         kind: ``"ranks"`` (integers that rationalise the choices: never chosen lower over higher), ``"cycle"``,
             ``"probabilities"`` (under which no accepted bet is expected to lose), ``"book"`` (how often to make each
-            accepted bet so that every outcome loses), ``"entries"`` or ``"consistent"`` (for caches of values).
+            accepted bet so that every outcome loses), ``"utilities"`` (of outcomes, whose expectation is greater for
+            every lottery taken), ``"compound"`` (weights with which the lotteries taken and those refused mix to the
+            same one), ``"entries"`` or ``"consistent"`` (for caches of values).
         statement: what it says, in words.
-        numbers: the ranks, probabilities, stakes or residuals, by name.
+        numbers: the ranks, probabilities, stakes, utilities, weights or residuals, by name.
         exact: the same as fractions in text, where they are not whole.
         cycle: the items or observations of a cycle, each preferred to the next.
         verified: whether it was re-checked in exact arithmetic.
+        utilities: for coherent budgets a utility beside the ranks; None for more than 3000 of them.
     """
 
     kind: CertificateKind
@@ -111,6 +156,7 @@ class Certificate:
     exact: Mapping[str, str] = field(default_factory=dict)
     cycle: tuple[str, ...] = ()
     verified: bool = False
+    utilities: Utilities | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The certificate as plain JSON values."""
@@ -121,17 +167,21 @@ class Certificate:
             "exact": dict(self.exact),
             "cycle": list(self.cycle),
             "verified": self.verified,
+            "utilities": None if self.utilities is None else self.utilities.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, r: Mapping[str, Any]) -> Certificate:
         """Read back what :meth:`to_dict` wrote."""
-        kinds = ("ranks", "cycle", "probabilities", "book", "entries", "consistent")
-        if r["kind"] not in kinds:
-            raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(kinds)}")
+        if r["kind"] not in _KINDS:
+            raise CheckpointError(f"a certificate of kind {r['kind']!r}", f"one of {', '.join(_KINDS)}")
         numbers = {str(k): float(v) for k, v in r["numbers"].items()}
         exact = {str(k): str(v) for k, v in r["exact"].items()}
-        return cls(r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]))
+        found = r.get("utilities")  # records of before there were any lack them
+        return cls(
+            r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]),
+            None if found is None else Utilities.from_dict(found),
+        )  # fmt: skip
 
 
 def _maybe(x: Any) -> float | None:

@@ -28,7 +28,9 @@ from pindown.choices.trades import Trades
 from pindown.estimate import Estimate, Status
 from pindown.rng import torch_generator
 
-__all__ = ["Chance", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades", "unmeasured"]
+__all__ = [
+    "Chance", "certain", "measured", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades", "unmeasured",
+]  # fmt: skip
 
 Progress = Callable[[float, str], None]
 Array = NDArray[np.float64]
@@ -74,9 +76,9 @@ def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | 
     reference = "uniformly random budget shares"
     what = "1 − CCEI"
     if n == 1 or goods == 1 or _nested(spending):
-        return _certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
+        return certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
     space = Copies(Simplex(goods), n)
-    return _measured(space, BudgetLoss(spending), 1.0 - ccei, what, reference, seed, progress, sizes)
+    return measured(space, BudgetLoss(spending), 1.0 - ccei, what, reference, seed, progress, sizes)
 
 
 def of_menus(menus: Menus, seed: int, progress: Progress | None = None, **sizes: Any) -> Chance:
@@ -109,17 +111,18 @@ def of_policy(relation: PolicyRelation, seed: int, progress: Progress | None = N
     observed = float(relation.contradictions(np.array([relation.taken]))[0])
     choosing = [s for s, ways in enumerate(relation.policy.options) if len(ways) > 1]
     if is_forest(relation.policy):
-        return _certain(reference, what, observed, "the states make a forest: every policy is coherent")
+        return certain(reference, what, observed, "the states make a forest: every policy is coherent")
     if not choosing:
-        return _certain(reference, what, observed, "there is nothing to choose")
+        return certain(reference, what, observed, "there is nothing to choose")
     from pindown.spaces.patterns import Patterns
 
     space = Patterns([len(relation.policy.options[s]) for s in choosing])
     loss = PolicyLoss(relation, choosing)
-    return _measured(space, loss, observed, what, reference, seed, progress, sizes)
+    return measured(space, loss, observed, what, reference, seed, progress, sizes)
 
 
-def _certain(reference: str, what: str, observed: float, why: str) -> Chance:
+def certain(reference: str, what: str, observed: float, why: str) -> Chance:
+    """Where any choices at all would pass."""
     return Chance(Estimate(0.0, 0.0, "bits", "exact", Status.REACHED, reference), True, what, observed, (), why)
 
 
@@ -138,7 +141,7 @@ def _items(
     from pindown.spaces.patterns import Patterns
 
     if not offered:
-        return _certain(reference, "swaps", 0.0, "there is nothing to choose")
+        return certain(reference, "swaps", 0.0, "there is nothing to choose")
     few = len(offered) <= _MOST_MENUS
     exact = offers is None and items <= MOST_COUNTED and _one_order(offered, taken, items)
     if not few and not exact:
@@ -155,7 +158,7 @@ def _items(
         return unmeasured(reference, f"more than {_MOST_ITEMS} items are not compared with random choosers")
     picks = taken if offers is not None else [tuple(m).index(t) for m, t in zip(offered, taken, strict=True)]
     observed = float(loss(np.array([picks], dtype=np.float64))[0])
-    return _measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
+    return measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
 
 
 def _one_order(offered: Sequence[Sequence[int]], taken: Sequence[int], items: int) -> bool:
@@ -172,16 +175,17 @@ def _counted(
     bits = sum(math.log2(len(m)) for m in offered) - math.log2(count)
     total = math.prod(len(m) for m in offered) if len(offered) <= _MOST_MENUS else 0
     if total == count:
-        return _certain(reference, what, 0.0, "one order explains every pattern of choices")
+        return certain(reference, what, 0.0, "one order explains every pattern of choices")
     of = f"{total:,}" if 0 < total < 10**15 else f"2^{bits + math.log2(count):.1f}"
     exact = Estimate(bits, 0.0, "bits", "exact", Status.REACHED, reference)
     return Chance(exact, False, what, 0.0, drawn, f"{count:,} of {of} patterns, counted")
 
 
-def _measured(
+def measured(
     space: Any, loss: Any, observed: float, what: str, reference: str, seed: int, progress: Progress | None,
     sizes: dict[str, Any],
 ) -> Chance:  # fmt: skip
+    """The share of points of ``space`` at least as coherent as observed, by the engine."""
     from dataclasses import replace
 
     from pindown.engine.measure import measure
@@ -189,7 +193,7 @@ def _measured(
     slack = 1e-12 * max(1.0, abs(observed))
     profile = measure(
         space, loss, tolerance=observed + slack, seed=seed, repeats=sizes.get("repeats", _REPEATS),
-        particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress,
+        particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress, checkpoint=sizes.get("checkpoint"),
     )  # fmt: skip
     bits = replace(profile.bits(), reference=reference)
     vacuous = bits.kind == "exact" and bits.value == 0.0 and float(profile.islands[0].loss[-1]) <= slack

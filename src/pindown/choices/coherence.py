@@ -14,16 +14,19 @@ from pindown.choices.bets import Bets
 from pindown.choices.budget_coherence import parts_of_budgets
 from pindown.choices.budgets import Budgets
 from pindown.choices.coherence_result import Coherence
+from pindown.choices.lotteries import Lotteries
+from pindown.choices.lottery_coherence import of_lotteries, parts_of_lotteries
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
 from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trades import Trades
+from pindown.choices.unfinished import digest, keep_in
 from pindown.choices.value_cache import ValueCache
 from pindown.errors import InputError
 from pindown.rng import child_seed
 
-__all__ = ["coherence"]
+__all__ = ["coherence", "table_mark"]
 
 Progress = Callable[[float, str], None]
 
@@ -38,12 +41,14 @@ def coherence(
     repeats: int = 4,
     subject: str = "",
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Coherence:
     r"""Whether choices are coherent, with a certificate, and where not, a way in which they lose.
 
     Budgets are coherent where they satisfy GARP (Afriat 1967; Varian 1982): some utility explains them. Menus,
     majorities of pairs and accepted trades are where some order does; bets where some probabilities do (de Finetti
-    1937); a policy where no final states are preferred to each other in a ring; a cache of values where every entry is
+    1937); choices between lotteries where an expected utility gives them (von Neumann and Morgenstern 1944); a policy
+    where no final states are preferred to each other in a ring; a cache of values where every entry is
     its own backup. The decision is exact, and the certificate was checked again in fractions.
 
     Args:
@@ -55,12 +60,15 @@ def coherence(
         repeats: how many such runs.
         subject: a name to carry.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work: what the searches for hard indices have learnt, and the runs that
+            measure the surprise. The same call with the same folder goes on; with more ``seconds`` it searches on.
 
     Returns:
         The verdict, its certificate, the indices and the bits.
 
     Raises:
         InputError: for a table that cannot be used.
+        CheckpointError: where the checkpoint folder belongs to another call or is damaged.
 
     Example:
         >>> from pindown import Budgets, coherence
@@ -73,14 +81,23 @@ def coherence(
     if not seconds > 0:
         raise InputError(f"seconds = {seconds!r}", "a number above 0")
     table = observed if isinstance(observed, _TABLES) else read_choices(observed)
-    parts = _parts(table, seconds, surprise, seed, progress, {"particles": particles, "repeats": repeats})
+    sizes: dict[str, Any] = {"particles": particles, "repeats": repeats}
+    if checkpoint is not None:
+        sizes["checkpoint"] = Path(checkpoint) / "surprise"
+    with keep_in(checkpoint, "" if checkpoint is None else table_mark(table, seed, particles, repeats)):
+        parts = _parts(table, seconds, surprise, seed, progress, sizes)
     return Coherence(
         kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,
         version=__version__, **parts,
     )  # fmt: skip
 
 
-_TABLES = (Budgets, Menus, Pairs, Bets, Trades, Policy, ValueCache)
+def table_mark(table: Observed, *settings: Any) -> str:
+    """A digest of a table and of what else its answer depends on."""
+    return digest(table.kind, table.to_dataframe().to_csv(index=False), *settings)
+
+
+_TABLES = (Budgets, Menus, Pairs, Bets, Lotteries, Trades, Policy, ValueCache)
 
 
 def _parts(
@@ -101,6 +118,9 @@ def _parts(
     elif isinstance(table, Trades):
         parts = items_coherence.parts_of_trades(table, seconds)
         luck = chance.of_trades(table, seed, progress, **sizes) if surprise else None
+    elif isinstance(table, Lotteries):
+        parts = parts_of_lotteries(table, seconds)
+        luck = of_lotteries(table, parts["coherent"], seed, progress, **sizes) if surprise else None
     elif isinstance(table, Policy):
         parts, relation = value_coherence.parts_of_policy(table)
         luck = chance.of_policy(relation, seed, progress, **sizes) if surprise else None

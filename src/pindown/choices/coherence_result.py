@@ -214,5 +214,5 @@ class Coherence:
 
 _UNITS = {
     "budgets": "budget", "menus": "menu", "pairs": "pair", "bets": "bet", "trades": "offer", "policy": "state",
-    "value cache": "entry",
+    "lotteries": "choice", "value cache": "entry",
 }  # fmt: skip

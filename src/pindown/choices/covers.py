@@ -2,7 +2,8 @@ r"""Cheapest sets that meet every violation, with a proof of optimality or both 
 
 Dropping observations, pairs or budget shares until no violating cycle is left is a hitting-set problem with too many
 cycles to list. Only those that the best set so far misses are added, until it misses none: then it is optimal (implicit
-hitting sets, Moreno-Centeno and Karp 2013). Each round is a mixed-integer programme for HiGHS through SciPy.
+hitting sets, Moreno-Centeno and Karp 2013). Each round is a mixed-integer programme for HiGHS through SciPy. What a
+round has learnt is kept where the caller named a folder: the violations, the best set and bound, and the time spent.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
+
+from pindown.choices.unfinished import digest, kept
 
 __all__ = ["Cover", "cheapest_cover"]
 
@@ -58,26 +61,48 @@ def cheapest_cover(
         whole: whether all costs are whole numbers, so that bounds can be rounded up.
         seconds: after this time the best set found and the best bound are given.
     """
-    stop = time.monotonic() + seconds
+    began = time.monotonic()
     known = [list(v) for v in first]
     weights = np.asarray(costs, dtype=np.float64)
-    n, bound = len(weights), 0.0
+    n, bound, spent = len(weights), 0.0, 0.0
     best: frozenset[int] | None = None
+    memory = kept("cover", digest(list(costs), known, list(before), whole))
+    before_this = None if memory is None else memory.load()
+    if before_this is not None:
+        known, bound, spent = before_this["known"], before_this["bound"], before_this["spent"]
+        best = None if before_this["best"] is None else frozenset(before_this["best"])
+        if before_this["optimal"] and best is not None:
+            return Cover(best, bound, bound, True)
+        if spent >= seconds and best is not None:
+            cost = float(weights[list(best)].sum())
+            return Cover(best, cost, min(cost, bound), False)
+    stop = began + seconds - spent
+
+    def learnt(found: frozenset[int] | None, lower: float, *, optimal: bool = False, final: bool = False) -> None:
+        if memory is not None:
+            state = {"known": known, "bound": lower, "best": None if found is None else sorted(found)}
+            so_far = spent + time.monotonic() - began
+            memory.save({**state, "spent": so_far, "optimal": optimal}, final=final and so_far > memory.every)
+
     while True:
+        learnt(best, bound)
         left = stop - time.monotonic()
         chosen, lower, solved = _solve(weights, known, before, left) if known else (frozenset[int](), 0.0, True)
         bound = max(bound, math.ceil(lower - 1e-6) if whole else lower)
         new = find(chosen)
         if not new and solved:
             cost = float(weights[list(chosen)].sum())
+            learnt(chosen, cost, optimal=True, final=True)
             return Cover(chosen, cost, cost, True)
         repaired = _repaired(chosen, find, weights, before, n)
         if best is None or weights[list(repaired)].sum() < weights[list(best)].sum():
             best = repaired
         cost = float(weights[list(best)].sum())
         if cost <= bound + (1e-9 if whole else 0.0):
+            learnt(best, cost, optimal=True, final=True)
             return Cover(best, cost, cost, True)
         if time.monotonic() >= stop or not solved:
+            learnt(best, bound, final=True)
             return Cover(best, cost, min(cost, bound), False)
         known += new
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
+import json
 import math
+import shutil
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pindown.choices.coherence import coherence
+from pindown.choices.coherence import coherence, table_mark
 from pindown.choices.coherence_result import INDICES, Coherence, Graph
 from pindown.choices.indices import Index
 from pindown.choices.reading import Observed
+from pindown.choices.unfinished import keep_in, kept
 from pindown.errors import CheckpointError, DataError
 from pindown.estimate import Estimate
 from pindown.stats import wilson_interval
@@ -67,9 +71,10 @@ class Panel:
         """The answer in a few sentences."""
         n = len(self)
         vacuous = sum(c.vacuous for c in self.subjects.values())
-        told = f"{self.coherent:,} of {n:,} subjects are coherent ({100 * self.share.value:.1f}%)."
+        who = "subject is" if n == 1 else "subjects are"
+        told = f"{self.coherent:,} of {n:,} {who} coherent ({100 * self.share.value:.1f}%)."
         if vacuous:
-            told += f" {vacuous:,} of them would be whatever they chose (vacuous)."
+            told += f" {vacuous:,} would be whatever was chosen (vacuous)."
         worst = self.worst
         if worst is not None and worst.pump is not None:
             told += f" The one who loses most, {worst.subject}, {worst.pump.sentence}."
@@ -132,7 +137,7 @@ class Panel:
 
 def coherence_panel(
     panel: Mapping[str, Observed], seed: int = 0, *, surprise: bool = False, progress: Progress | None = None,
-    **options: Any,
+    checkpoint: str | Path | None = None, **options: Any,
 ) -> Panel:  # fmt: skip
     """:func:`pindown.coherence` of each subject; graphs are kept of the one who loses most only.
 
@@ -141,10 +146,13 @@ def coherence_panel(
         seed: the seed of every subject's measurement.
         surprise: whether to measure the surprise of each, which takes most of the time.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work. The same call with the same folder goes on with the first subject that
+            is not done.
         options: further options of :func:`pindown.coherence`.
 
     Raises:
         DataError: for an empty panel.
+        CheckpointError: where the checkpoint folder belongs to another call or is damaged.
     """
     if not panel:
         raise DataError("a panel without subjects", "at least one")
@@ -152,7 +160,19 @@ def coherence_panel(
     for k, (name, table) in enumerate(panel.items()):
         if progress is not None:
             progress(k / len(panel), name)
-        found[name] = coherence(table, seed, surprise=surprise, subject=name, **options)
+        place = None if checkpoint is None else Path(checkpoint) / str(k)
+        mark = "" if place is None else table_mark(table, seed, surprise, name, sorted(options.items()))
+        with keep_in(place, mark):
+            done = kept("result")
+            record = None if done is None else done.load()
+            if record is not None:
+                found[name] = Coherence.from_dict(json.loads(record["record"]))
+                continue
+            inner = None if place is None else place / "work"
+            found[name] = coherence(table, seed, surprise=surprise, subject=name, checkpoint=inner, **options)
+            if done is not None and place is not None:
+                done.save({"record": json.dumps(found[name].to_dict(), allow_nan=False)}, final=True)
+                shutil.rmtree(place / "work")
     result = Panel(found)
     worst = result.worst
     for name, c in found.items():

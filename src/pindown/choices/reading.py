@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pindown.choices.bets import Bets
 from pindown.choices.budgets import PRICE, QUANTITY, Budgets
 from pindown.choices.cells import name_of, refuse_cell
+from pindown.choices.lotteries import Lotteries
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Observed", "read_choices", "read_panel"]
 
-Observed = Budgets | Menus | Pairs | Bets | Trades | Policy | ValueCache
+Observed = Budgets | Menus | Pairs | Bets | Lotteries | Trades | Policy | ValueCache
 
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "budgets": (("price_…", "quantity_…"), ("observation",)),
     "menus": (("menu", "choice"), ("observation",)),
     "pairs": (("first", "second"), ("wins", "losses", "winner")),
     "bets": (("bet", "outcome", "stake", "odds"), ()),
+    "lotteries": (("observation", "lottery", "outcome", "probability", "chosen"), ("strict",)),
     "trades": (("have", "offered", "accepted"), ()),
     "policy": (("state", "action", "next", "taken"), ()),
     "value cache": (("state", "value", "next"), ("weight", "reward", "action")),
@@ -190,6 +192,8 @@ def _table(frame: pd.DataFrame, kind: str, missing: str) -> Observed:
     rows = cast("list[Mapping[str, Any]]", frame.to_dict("records"))
     if kind == "bets":
         return Bets.from_rows(rows)
+    if kind == "lotteries":
+        return Lotteries.from_rows(rows)
     return Policy.from_rows(rows) if kind == "policy" else ValueCache.from_rows(rows)
 
 

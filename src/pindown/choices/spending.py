@@ -63,6 +63,12 @@ class Spending:
         p, q = self.budgets.prices[pick], self.budgets.quantities[pick]
         return (p @ q.T) / self.own[pick, None]
 
+    def differences(self) -> tuple[Array, Array]:
+        """``E_ij − E_ii``, and how far each may be off in floating point."""
+        p, q = self.budgets.prices, self.budgets.quantities
+        cost, own = p @ q.T, self.own[:, None]
+        return cost - own, self._doubt() * np.maximum(cost, own)
+
     def graph(self) -> tuple[list[int], list[int]]:
         """Edges of direct and of strict direct revealed preference as bit sets; one and the same list without ties."""
         n = len(self)

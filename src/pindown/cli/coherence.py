@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pindown.cli._choices import read_table
-from pindown.cli._console import Interrupted, progress_bar, show
-from pindown.cli._output import check_folder, write_json
-from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.cli._console import show
+from pindown.cli._options import Checkpoint, Resume, Unfinished
+from pindown.cli._output import write_json
+from pindown.cli._places import STDOUT, give_json
 from pindown.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["coherence"]
 
-_RECORD, _REPORT, _NO_WORK = "coherence.json", "report.html", "unfinished"
+_RECORD, _REPORT = "coherence.json", "report.html"
 
 
 def coherence(
@@ -29,7 +30,8 @@ def coherence(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="budgets, menus, pairs, bets, trades, policy or 'value cache'.", show_default="seen from the columns"
+            help="budgets, menus, pairs, bets, lotteries, trades, policy or 'value cache'.",
+            show_default="seen from the columns",
         ),
     ] = None,
     by: Annotated[
@@ -58,11 +60,13 @@ def coherence(
         typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Tell whether choices are coherent, how they lose where they are not, and how surprising that is."""
-    check_places(out, json, out / _NO_WORK, resume=False, own=True)
-    check_folder(out, "--out")
+    unfinished = Unfinished(out, checkpoint)
+    unfinished.check(json, resume=resume)
     found = read_table(file, kind, by, ignore, drop_missing)
     if subject is not None:
         if not isinstance(found, dict):
@@ -70,12 +74,10 @@ def coherence(
         if subject not in found:
             raise InputError(f"no subject {subject!r}", f"one of {', '.join(list(found)[:10])}, …")
         found = found[subject]
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            options: dict[str, Any] = {"seed": seed, "seconds": seconds, "progress": progress}
-            result = _measured(found, surprise, options, subject or "")
-    except KeyboardInterrupt:
-        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+    options: dict[str, Any] = {"seed": seed, "seconds": seconds, "checkpoint": unfinished.folder}
+    result = unfinished.run(
+        lambda progress: _measured(found, surprise, {**options, "progress": progress}, subject or ""), quiet=quiet
+    )
 
     from pindown.report.choices import write_choices_report
 
@@ -84,6 +86,7 @@ def coherence(
     write_choices_report(record, out / _REPORT)
     if json is not None:
         give_json(record, json)
+    unfinished.done()
     if not quiet:
         show(result.summary(), error=json == STDOUT)
         show(f"Report: {out / _REPORT}", error=json == STDOUT)

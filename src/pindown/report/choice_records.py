@@ -57,13 +57,27 @@ class Pump:
 
 
 @dataclass(frozen=True)
+class Utilities:
+    """A utility at the bundles that were bought, and of money there."""
+
+    utility: Mapping[str, float]
+    marginal: Mapping[str, float]
+    ratio: Estimate
+    logarithmic: bool
+    verified: bool
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What a person can check."""
 
     kind: str
     statement: str
+    numbers: Mapping[str, float]
+    exact: Mapping[str, str]
     cycle: tuple[str, ...]
     verified: bool
+    utilities: Utilities | None
 
 
 @dataclass(frozen=True)

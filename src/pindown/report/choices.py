@@ -12,7 +12,7 @@ from pindown.estimate import Estimate, Status
 from pindown.files import write_atomically
 from pindown.report import charts, notation
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Figure, Notice, Row, Section, Table
-from pindown.report.choice_records import Coherence, Committee, Index, Plain, read_coherence, read_committee
+from pindown.report.choice_records import Coherence, Committee, Index, Plain, Utilities, read_coherence, read_committee
 from pindown.report.page import render_page
 from pindown.report.preference_graph import lattice_figure, preference_figure
 
@@ -29,6 +29,7 @@ _INDICES = (
 )
 _NODES = {"budgets": "budgets", "policy": "states"}
 _MOST_ROWS = 2000
+_MOST_BARS = 40
 
 
 def write_choices_report(record: Mapping[str, Any], path: str | Path) -> None:
@@ -84,6 +85,10 @@ def coherence_sections(record: Mapping[str, Any]) -> list[Section]:
     ring = p.pump.cycle[::-1] if p.pump is not None and p.pump.cycle else p.certificate.cycle
     if p.pump is not None:
         blocks.append(_pump_table(p))
+    if p.certificate.kind in _WEIGHED:
+        blocks.append(_weighed(p))
+    if p.certificate.utilities is not None:
+        blocks.append(_utilities(p.certificate.utilities))
     if c.graph.nodes:
         blocks.append(preference_figure(c.graph, ring if not p.coherent else (), _NODES.get(p.kind, "items")))
     if p.residuals:
@@ -120,6 +125,53 @@ def _pump_table(p: Plain) -> Table:
         rows,
         note=f"The chooser {p.pump.sentence}. {kind}.",
     )
+
+
+_WEIGHED = {"utilities": ("Utilities", "outcome", "utility"), "compound": ("The weights", "choice", "weight")}
+
+
+def _weighed(p: Plain) -> Figure:
+    """The utilities of outcomes, or the weights of the choices that cancel, as bars."""
+    title, what, number = _WEIGHED[p.certificate.kind]
+    ordered = sorted(p.certificate.numbers.items(), key=lambda item: item[1])[-_MOST_BARS:]
+    rows: list[Row] = [[name, x, p.certificate.exact.get(name)] for name, x in reversed(ordered)]
+    return Figure(
+        title=title,
+        spec={
+            "data": [
+                {
+                    "type": "bar", "orientation": "h", "x": [x for _, x in ordered],
+                    "y": [charts.plain(name, 40) for name, _ in ordered],
+                    "marker": {"color": "@s1"}, "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
+                }
+            ],
+            "layout": {
+                "xaxis": charts.axis(number, rangemode="tozero"),
+                "yaxis": {"showgrid": False, "ticks": "", "type": "category"},
+                "showlegend": False,
+            },
+        },
+        summary="; ".join(f"{name}: {x:.4g}" for name, x in reversed(ordered)) + ".",
+        table=Table(title, [Column(what), Column(number), Column("exactly")], rows),
+        height=120 + 26 * len(ordered),
+    )  # fmt: skip
+
+
+def _utilities(u: Utilities) -> Table:
+    ordered = sorted(u.utility, key=lambda name: u.utility[name], reverse=not u.logarithmic)
+    rows: list[Row] = [[name, u.utility[name], u.marginal[name]] for name in ordered[:_MOST_ROWS]]
+    names = ("−log2 of minus the utility", "log2 of that of money") if u.logarithmic else ("utility", "that of money")
+    checked = "checked in exact arithmetic" if u.verified else "not verified"
+    ratio = (
+        ""
+        if math.isnan(u.ratio.value)
+        else f" Money is worth up to {u.ratio.value:.4g} times as much to one as to another."
+    )
+    return Table(
+        "A utility of the bundles", [Column("observation"), Column(names[0]), Column(names[1])],
+        [[a, -b if u.logarithmic else b, c] for a, b, c in rows],
+        note=f"Every bundle that cost no more is worth no more: {checked}.{ratio}",
+    )  # fmt: skip
 
 
 def _residuals(p: Plain) -> Table:
@@ -360,7 +412,8 @@ def _spread(found: Sequence[Coherence]) -> Figure:
                 "showlegend": False,
             },
         },
-        summary=f"The median CCEI of {n:,} subjects is {values[n // 2]:.4g}, the lowest {values[0]:.4g}.",
+        summary=f"The median CCEI of {n:,} subject{'s' * (n != 1)} is {values[n // 2]:.4g}, "
+        f"the lowest {values[0]:.4g}.",
         table=Table(
             "CCEI at some shares of the subjects", [Column("CCEI"), Column("share of subjects", percent=True)], rows
         ),
