@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pindown.errors import CheckpointError
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 from pindown.report.audit import audit_sections
 from pindown.report.bitplanes import bitplanes_sections, write_bitplanes_report
 from pindown.report.blocks import Cards, Figure, Notice, Section, Table
@@ -234,7 +234,7 @@ def test_a_checkpoint_that_did_not_converge_is_drawn_and_told_as_such():
     """Open, without a bar, off the line, and named in the text; where none converged no figure is told."""
     record = deep.deep_record()
     run = record["subjects"][0]["in_depth"]["over_training"]
-    run["points"][1] = deep.coefficient(18.0, objections=("R-hat is 1.40",), self_check=None, loss_at_weights=0.6)
+    run["points"][1] |= {"estimate": deep.e(18.0, math.nan, kind="estimate", status=Status.NOT_CONVERGED)}
     shown = figure(record, TITLES[2], "λ over training")
     above = [t for t in shown.spec["data"] if t.get("yaxis") != "y2"]
     line, open_marks = above
