@@ -7,7 +7,8 @@ after Lau et al. (2023) (nβ = n/ln n, γ = 1, 2000 steps), and for pindown at i
 
     python benchmarks/network.py learning_coefficient --peers-python PATH
 
-PATH is a Python of 3.12 or later with ``devinterp==2.0.1`` and ``canonical-interp``.
+PATH is a Python of 3.12 or later with ``devinterp==2.0.1``, ``zarr<3.2`` (with later ones devinterp 2.0.1 cannot be
+imported) and ``canonical-interp``.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def speed(python: str, p: Problem, threads: int) -> list[dict[str, Any]]:
             row["microseconds"] = 1e6 * (runs[1]["seconds"] - runs[0]["seconds"]) / (steps * CHAINS)
             row["ratio"] = row["microseconds"] / rows[0]["microseconds"]
             row["whole_seconds"] = [r["seconds"] for r in runs]
+            row["versions"] = runs[0]["versions"]
         rows.append(row)
         print(row, flush=True)
     return rows
@@ -207,7 +209,7 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
         SystemExit: without an interpreter that has the peers.
     """
     if not peers_python:
-        raise SystemExit("Give --peers-python: an interpreter with devinterp==2.0.1 and canonical-interp.")
+        raise SystemExit("Give --peers-python: an interpreter with devinterp==2.0.1, zarr<3.2 and canonical-interp.")
     threads = torch.get_num_threads()
     record: dict[str, Any] = {
         "schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),

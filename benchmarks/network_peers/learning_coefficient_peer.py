@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ def main() -> None:
     with np.load(path) as file:
         problem = {k: file[k] for k in file.files}
     record = {"devinterp": devinterp, "canonical-interp": canonical}[peer](problem, settings)
+    record["versions"] = {name: version(name) for name in (peer, "torch", "zarr")}
     print("RECORD " + json.dumps(record))
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 pytestmark = pytest.mark.slow
 
@@ -123,3 +125,36 @@ def test_the_main_job(tmp_path: Path) -> None:
         assert subject["comparison"] is not None
         assert {m["primary"] for m in subject["measurements"]} == {True, False}
     assert "report.html" in out
+
+
+def test_a_training_run_is_followed_to_the_report(tmp_path: Path) -> None:
+    """Every checkpoint has its figure in the record and its mark in the report, or is named as one without."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 4, generator=rng)[:40]
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2))
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    (tmp_path / "run").mkdir()
+    for step in range(81):
+        if step in (0, 20, 80):
+            torch.save(model.state_dict(), tmp_path / "run" / f"step-{step}.pt")
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+    options = ("--checkpoints", "run", "--no-in-depth", "--repeats", "2", "--jobs", "1")
+    code, _, error = run(tmp_path, "my_module.py:make_subject", *options)
+    assert code == 0, error
+    record = json.loads((tmp_path / "pindown-audit" / "audit.json").read_text(encoding="utf-8"))
+    curve = record["subjects"][0]["in_depth"]["over_training"]
+    assert curve["names"] == ["step-0", "step-20", "step-80"]
+    assert curve["steps"] == [0, 20, 80]
+    losses = [p["loss_at_weights"] for p in curve["points"]]
+    assert losses == sorted(losses, reverse=True)
+    page = (tmp_path / "pindown-audit" / "report.html").read_text(encoding="utf-8")
+    assert "λ over training" in page
+    said = page.partition("over training: ")[2].partition("</")[0]
+    ended = {n: p["estimate"]["status"] for n, p in zip(curve["names"], curve["points"], strict=True)}
+    without = [n for n, status in ended.items() if status not in ("reached", "widened")]
+    assert len(without) < 3
+    assert [n for n in ended if n in said.partition("no figure that can be used")[2]] == without

@@ -133,3 +133,22 @@ def test_a_training_run_is_followed(tmp_path):
     assert found.over_training is not None
     assert len(found.over_training.points) == 2
     assert found.over_training.points[1].value == pytest.approx(2.0, abs=0.4)  # four weights, regular: λ = 2
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda folder: None, InputError),
+        (lambda folder: folder.mkdir(), InputError),
+        (
+            lambda folder: (folder.mkdir(), torch.save({"weight": torch.ones(1, 9)}, folder / "step-1.pt")),
+            CheckpointError,
+        ),
+    ],
+)
+def test_checkpoints_that_cannot_be_used_end_an_audit_before_it_begins(tmp_path, make, error):
+    make(tmp_path / "run")
+    told = []
+    with pytest.raises(error):
+        audit(line(), checkpoints=tmp_path / "run", progress=lambda share, text: told.append(text))
+    assert not told

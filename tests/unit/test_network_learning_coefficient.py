@@ -285,6 +285,23 @@ def test_checkpoints_of_a_training_run(tmp_path: Path) -> None:
         learning_coefficient_over_training(subject, tmp_path, **QUICK)
 
 
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        (torch.full((1, 3), math.nan), "a loss that is not finite at step-7"),
+        (torch.ones(1, 4), r"step-7: weights that do not fit the space: weight of shape \(1, 4\)"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_measured_is_named_before_any_sampling(weights: Tensor, named: str) -> None:
+    states = {"step-1": {"weight": torch.ones(1, 3)}, "step-7": {"weight": weights}}
+    told: list[str] = []
+    with pytest.raises(CheckpointError, match=named):
+        learning_coefficient_over_training(small(), states, progress=lambda share, text: told.append(text), **QUICK)
+    assert not told
+    with pytest.raises(InputError, match=r"step-7: a point of shape \(2,\)"):
+        learning_coefficient_over_training(small(), {"step-7": torch.ones(2)}, **QUICK)
+
+
 def test_the_engine_agrees_on_a_small_model() -> None:
     found = learning_coefficient(small(2), "engine", localisation=1.0, self_check=False, nbeta=[40.0])
     assert found.method == "engine"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pindown.errors import CheckpointError
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 from pindown.report.audit import audit_sections
 from pindown.report.bitplanes import bitplanes_sections, write_bitplanes_report
 from pindown.report.blocks import Cards, Figure, Notice, Section, Table
@@ -226,6 +226,29 @@ def test_groups_and_training_are_drawn_where_they_are():
     alone["subjects"] = alone["subjects"][:1]
     alone["subjects"][0]["in_depth"]["learning_coefficient"] = None
     assert figure(alone, TITLES[2], "λ over training").table.rows
+    said = section(alone, TITLES[2]).verdict
+    assert list(said) == ["width 30 over training: λ goes from 4.00 ± 0.90 at step-0 to 31.00 ± 0.90 at step-1000."]
+
+
+def test_a_checkpoint_that_did_not_converge_is_drawn_and_told_as_such():
+    """Open, without a bar, off the line, and named in the text; where none converged no figure is told."""
+    record = deep.deep_record()
+    run = record["subjects"][0]["in_depth"]["over_training"]
+    run["points"][1] |= {"estimate": deep.e(18.0, math.nan, kind="estimate", status=Status.NOT_CONVERGED)}
+    shown = figure(record, TITLES[2], "λ over training")
+    above = [t for t in shown.spec["data"] if t.get("yaxis") != "y2"]
+    line, open_marks = above
+    assert (list(line["x"]), line["mode"]) == ([0, 1000], "lines+markers")
+    assert (list(open_marks["x"]), open_marks["mode"]) == ([100], "markers")
+    assert open_marks["marker"]["symbol"].endswith("-open")
+    assert open_marks["error_y"]["array"] == [0.0]
+    assert all(high > 0 for high in line["error_y"]["array"])
+    assert "not converged" in shown.caption
+    said = section(record, TITLES[2]).verdict[-1]
+    assert "1 of 3 checkpoints have no figure that can be used (step-100)" in said
+    for point in run["points"]:
+        point["estimate"]["status"] = "not converged"
+    assert section(record, TITLES[2]).verdict[-1].endswith("no checkpoint has a figure that can be used.")
 
 
 def test_eigenvalues_are_on_a_logarithmic_axis_with_their_errors():

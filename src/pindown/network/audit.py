@@ -26,6 +26,7 @@ from pindown.network.digits import digits_subject
 from pindown.network.in_depth import EPSILON, InDepth, in_depth, read_questions
 from pindown.network.known import inside_support
 from pindown.network.objective import NetworkLoss
+from pindown.network.over_training import checkpoint_points
 from pindown.network.plan import (
     Plan,
     default_settings,
@@ -33,7 +34,7 @@ from pindown.network.plan import (
     plan_audit,
     quick_options,
     quick_questions,
-)
+)  # fmt: skip
 from pindown.network.progress import Progress, part, rising, window
 from pindown.network.results import Audit, Comparison, Measurement, SolutionAudit, SubjectAudit, SweepPoint
 from pindown.network.subject import Solution, Subject, as_subjects
@@ -108,6 +109,7 @@ def audit(
 
     Raises:
         InputError: if a subject has no trained network and no tolerances are given, or for a bad argument.
+        CheckpointError: for ``checkpoints`` that cannot be read or do not fit, before any sampling.
 
     Example:
         >>> import torch
@@ -124,6 +126,7 @@ def audit(
     subjects = as_subjects(subject)
     progress = None if progress is None else rising(progress)
     wanted, asked = _checked_tolerances(tolerances), read_questions(in_depth)
+    along = [None if checkpoints is None else checkpoint_points(s, checkpoints) for s in subjects]
     jobs_done: list[SubjectAudit] = []
     remarks: list[str] = []
     for i, given in enumerate(subjects):
@@ -132,16 +135,14 @@ def audit(
         run = _Run(
             one, seed=child_seed(seed, i) % 2**31, full=full, repeats=repeats, budget=budget, jobs=jobs,
             device=device or str(one.device), tolerances=wanted, questions=questions, epsilon=epsilon,
-            checkpoints=checkpoints,
+            checkpoints=along[i],
             settings=settings or default_settings(one.space().dim, full=full),
             checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}-{_slug(one.name)}",
             progress=None if progress is None else part(progress, i, len(subjects), one.name),
         )  # fmt: skip
         jobs_done.append(run.run())
         remarks += [f"{one.name}: {note}" for note in (reached, *one.notes, *run.remarks) if note]
-        remarks += [
-            f"{one.name}: {name} is asked with full=True, or by name." for name in asked if name not in questions
-        ]
+        remarks += [f"{one.name}: {q} is asked with full=True, or by name." for q in asked if q not in questions]
     if progress is not None:
         progress(1.0, "done")
     return Audit(
@@ -189,7 +190,7 @@ class _Run:
     def __init__(
         self, subject: Subject, *, seed: int, full: bool, repeats: int | None, budget: int | None, jobs: int | None,
         device: str, settings: Settings, tolerances: list[float] | None, questions: tuple[str, ...],
-        epsilon: float, checkpoints: str | Path | None, checkpoint: Path | None, progress: Progress | None,
+        epsilon: float, checkpoints: dict[str, Tensor] | None, checkpoint: Path | None, progress: Progress | None,
     ) -> None:  # fmt: skip
         self.subject, self.seed, self.checkpoint, self.progress = subject, seed, checkpoint, progress
         self.repeats = repeats or (_REPEATS_FULL if full else _REPEATS)

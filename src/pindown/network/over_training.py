@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from pindown.errors import InputError
+from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
 from pindown.network.learning_coefficient import learning_coefficient
 from pindown.network.learning_coefficient_result import LearningCoefficient
@@ -22,7 +23,7 @@ from pindown.network.weights_file import ENDINGS, read_state
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LearningCurve", "checkpoint_files", "learning_coefficient_over_training"]
+__all__ = ["LearningCurve", "checkpoint_files", "checkpoint_points", "learning_coefficient_over_training"]
 
 State = Mapping[str, Tensor]
 
@@ -108,7 +109,8 @@ def learning_coefficient_over_training(
 
     Raises:
         InputError: for an empty folder or list, before any sampling.
-        CheckpointError: for a file that cannot be read or weights that do not fit, before any sampling.
+        CheckpointError: for a file that cannot be read, weights that do not fit, or a loss there that is not finite,
+            before any sampling.
 
     Example:
         >>> import torch
@@ -123,9 +125,7 @@ def learning_coefficient_over_training(
     """
     if not isinstance(subject, Subject):
         raise InputError(f"checkpoints of {type(subject).__name__}", "a pindown.Subject")
-    named = _named(checkpoints)
-    space = subject.space()
-    points = {n: (s if isinstance(s, Tensor) else space.flatten(s)) for n, s in named.items()}
+    points = checkpoint_points(subject, checkpoints)
     progress = None if progress is None else rising(progress)
     names = tuple(points)
     found: dict[str, LearningCoefficient] = {}
@@ -140,6 +140,34 @@ def learning_coefficient_over_training(
         gamma = found[name].localisation
     steps = tuple(_step(name, i) for i, name in enumerate(names))
     return LearningCurve(subject.name, names, steps, tuple(found[n] for n in names), seed)
+
+
+def checkpoint_points(
+    subject: Subject,
+    checkpoints: str | Path | Iterable[State | nn.Module | Tensor] | Mapping[str, State | nn.Module | Tensor],
+) -> dict[str, Tensor]:
+    """The points of a training run by name, in order, as :func:`learning_coefficient_over_training` takes them.
+
+    Raises:
+        InputError, CheckpointError: as there.
+    """
+    space = subject.space()
+    points: dict[str, Tensor] = {}
+    for name, given in _named(checkpoints).items():
+        try:
+            point = given if isinstance(given, Tensor) else space.flatten(given)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error.got}", error.wanted, error.remedy) from error
+        if tuple(point.shape) != (space.dim,):
+            raise InputError(f"{name}: a point of shape {tuple(point.shape)}", f"({space.dim},)")
+        points[name] = point.to(space.dtype).to(subject.device)
+    losses = [float(subject.losses(p.unsqueeze(0))) for p in points.values()]
+    broken = [name for name, loss in zip(points, losses, strict=True) if not math.isfinite(loss)]
+    if broken:
+        raise CheckpointError(
+            f"a loss that is not finite at {', '.join(broken)}", "weights with a finite loss", "leave these out"
+        )
+    return points
 
 
 def checkpoint_files(folder: str | Path) -> list[Path]:

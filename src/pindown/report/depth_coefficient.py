@@ -19,6 +19,7 @@ Coefficients = tuple[int, str, Coefficient]
 """Its series, its subject's name, what was found."""
 
 _FITS = 1e-3  # least chance of so bad a fit at which the fit is drawn
+_MOST_NAMED = 6
 _ANSWER = 3.0  # how far right of the last inverse temperature the answer stands, as a factor
 
 
@@ -42,7 +43,7 @@ def coefficient_section(
     blocks += [*_points(several), *_choices(several)]
     return Section(
         "Local learning coefficient",
-        [_said(name, c, named=named) for _, name, c in several],
+        [*(_said(name, c, named=named) for _, name, c in several), *map(_followed, training)],
         blocks,
         method=told.COEFFICIENT_METHOD,
         limits=[*told.COEFFICIENT_LIMITS, *told.noted(quiet)],
@@ -58,6 +59,27 @@ def _said(name: str, c: Coefficient, *, named: bool) -> str:
     if not e.status.ok:
         text += f"; {notation.status_words(e.status)}"
     return f"{name}: {text}." if named else text[:1].upper() + text[1:] + "."
+
+
+def _followed(run: tuple[int, str, LearningCurve]) -> str:
+    """From where to where λ went, and at which checkpoints there is no figure."""
+    _, name, t = run
+    ended = [p.estimate.status.ok for p in t.points]
+    labels = [t.names[k] if k < len(t.names) else f"checkpoint {k + 1}" for k in range(len(t.points))]
+    good = [k for k, ok in enumerate(ended) if ok]
+    said = f"{name} over training: "
+    if len(good) > 1:
+        first, last = (f"{notation.value_text(t.points[k].estimate)} at {labels[k]}" for k in (good[0], good[-1]))
+        said += f"λ goes from {first} to {last}"
+    elif good:
+        said += f"λ is {notation.value_text(t.points[good[0]].estimate)} at {labels[good[0]]}"
+    else:
+        said += "no checkpoint has a figure that can be used"
+    gone = [label for label, ok in zip(labels, ended, strict=True) if not ok]
+    if good and gone:
+        listed = ", ".join(gone[:_MOST_NAMED]) + (", …" if len(gone) > _MOST_NAMED else "")
+        said += f"; {len(gone)} of {len(ended)} checkpoints have no figure that can be used ({listed})"
+    return f"{said}."
 
 
 def _warnings(several: Sequence[Coefficients]) -> Iterator[Notice]:
