@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from pindown.estimate import Estimate, Kind, Status, bits
+from pindown.estimate import Estimate, Status, bits
 from pindown.rng import child_seed
 from pindown.values.population import Population
 from pindown.values.source import Source
@@ -32,7 +32,7 @@ __all__ = ["Asked", "Supply", "information_chain"]
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _MOST_PATTERNS, _MOST_CELLS = 4096, 30_000_000
-_OUTER, _BLOCK = 2000, 8_000_000
+_OUTER, _BLOCK = 1000, 8_000_000
 _DRAWS = 31
 
 
@@ -55,7 +55,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class _Stage:
-    """Cumulative information up to a source, in nats: (known encoding, value alone), errors, bias and ways."""
+    """Cumulative information up to a source, in nats: with the encoding known, of the value alone; how far it is low."""
 
     known: float
     alone: float
@@ -104,16 +104,16 @@ def information_chain(population: Population, weights: Array, asked: Sequence[As
 def _increment(before: _Stage, stage: _Stage, which: int, size: float, reference: str) -> Estimate:
     value = (stage.known - before.known) if which == 0 else (stage.alone - before.alone)
     error = _spread(stage.pointwise[which] - before.pointwise[which], stage, size)
-    bias = abs(stage.bias - before.bias)
-    exact: Kind = "exact" if stage.exact and math.isinf(size) else "estimate"
-    status = Status.REACHED
-    if exact != "exact" and bits(2.0 * bias) > 1.0:
+    support = (0.0, math.inf)
+    if stage.exact and math.isinf(size):
+        return Estimate(bits(max(0.0, value)), 0.0, "bits", "exact", Status.REACHED, reference, support=support)
+    bias = stage.bias - before.bias if math.isfinite(stage.bias) else math.inf
+    if bits(2.0 * abs(bias)) > 1.0:
         status = Status.NOT_CONVERGED
-    elif bias > error:
-        status = Status.WIDENED
-    stderr = 0.0 if exact == "exact" else bits(math.hypot(error, bias))
-    clean = max(0.0, value)
-    return Estimate(bits(clean), stderr, "bits", exact, status, reference, support=(0.0, math.inf))
+        return Estimate(bits(max(0.0, value)), bits(error), "bits", "lower_bound", status, reference, support=support)
+    status = Status.WIDENED if abs(bias) > error else Status.REACHED
+    stderr = bits(math.hypot(error, bias))
+    return Estimate(bits(max(0.0, value + bias)), stderr, "bits", "estimate", status, reference, support=support)
 
 
 def _difference(before: _Stage, stage: _Stage, size: float) -> float:
@@ -153,8 +153,8 @@ def _by_pattern(population: Population, weights: Array, asked: Sequence[Asked]) 
         known, alone = -lp_code, lp_value - lp
         bias = 0.0
         if not population.prior.finite:  # Miller (1955): the entropy of K patterns among n draws is (K − 1)/2n too low
-            bias = (int(pattern.max()) + 1 - 1) / (2.0 * n)
-        total = float(weights @ known) + bias, float(weights @ alone) + bias
+            bias = int(pattern.max()) / (2.0 * n)
+        total = float(weights @ known), float(weights @ alone)
         stages.append(_Stage(*total, (known, alone), bias, exact=True))
     return stages
 
@@ -178,7 +178,7 @@ def _by_enumeration(population: Population, weights: Array, asked: Sequence[Aske
                 for w in [weights[h] / weights[h].sum()]
             ]
             bias = total[0] - (small[0][0] + small[1][0]) / 2.0
-        stages.append(_Stage(total[0] + bias, total[1] + bias, (known, alone), bias, exact=True))
+        stages.append(_Stage(*total, (known, alone), bias, exact=True))
     return stages
 
 
@@ -216,7 +216,10 @@ def _by_nesting(
                 joint += (chosen == answer).astype(np.float64) @ ll[:, :, answer].T
         own = joint[np.arange(outer), drawn]
         terms = joint + log_w
-        lp = logsumexp(terms, axis=1)
+        top = terms.max(axis=1, keepdims=True)
+        powers = np.exp(terms - top)
+        sums = powers.sum(axis=1)
+        lp = np.log(sums) + top[:, 0]
         lp_code, lp_value = lp, own
         if code is not None:
             lp_code = _within(code, drawn, terms, log_w)
@@ -225,12 +228,11 @@ def _by_nesting(
         known, alone = own - lp_code, lp_value - lp
         bias = 0.0
         if not finite:
-            terms[np.arange(outer), drawn] = -np.inf
-            without = own - (logsumexp(terms, axis=1) - np.log1p(-weights[drawn]))
-            bias = max(0.0, float(without.mean() - known.mean())) / 2.0
-        stages.append(
-            _Stage(float(known.mean()) + bias, float(alone.mean()) + bias, (known, alone), bias, exact=False)
-        )
+            rest = np.maximum(sums - powers[np.arange(outer), drawn], 0.0)
+            with np.errstate(divide="ignore"):
+                without = np.log(rest) + top[:, 0] - np.log1p(-weights[drawn])
+            bias = max(0.0, float((lp - without).mean())) / 2.0
+        stages.append(_Stage(float(known.mean()), float(alone.mean()), (known, alone), bias, exact=False))
     return stages
 
 
