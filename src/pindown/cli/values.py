@@ -28,7 +28,8 @@ def values(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[ask] PROBLEM.toml", help="A value problem; after 'ask', ask until its gap is closed.",
+            metavar="[ask] PROBLEM.toml",
+            help="A value problem; after 'ask', ask until its gap is closed.",
             show_default=False,
         ),
     ],
@@ -116,9 +117,8 @@ def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:
 def _asked(session: Elicitation, question: Question) -> str:
     options = "  ".join(f"[{i + 1}] {text}" for i, text in enumerate(question.answers))
     worth = f"{question.decision.value:.2f} bits about the decision, {question.total.value:.2f} in all"
-    return (
-        f"\n{question.source} (price {question.price:g}; {worth}; missing {session.missing})\n{question.text}\n  {options}"
-    )
+    head = f"{question.source} (price {question.price:g}; {worth}; missing {session.missing})"
+    return f"\n{head}\n{question.text}\n  {options}"
 
 
 def _choice(question: Question, said: str) -> int | None:

@@ -10,7 +10,16 @@ from pindown.errors import CheckpointError
 from pindown.estimate import Estimate
 from pindown.report.reader import Reader, read_as
 
-__all__ = ["Curve", "Fit", "Ledger", "Overoptimisation", "Question", "SourceLine", "read_ledger", "read_overoptimisation"]
+__all__ = [
+    "Curve",
+    "Fit",
+    "Ledger",
+    "Overoptimisation",
+    "Question",
+    "SourceLine",
+    "read_ledger",
+    "read_overoptimisation",
+]
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,8 @@ def ledger_sections(record: Mapping[str, Any]) -> list[Section]:
         blocks.append(
             Notice(
                 "bad", "Not earned",
-                f"Held out, the answers are predicted by {r.earned.predicted.value:.3f} bits each, and the sources claim "
-                f"{r.earned.claimed.value:.3f}. The posterior is too narrow: its bits are false.",
+                f"Held out, the answers are predicted by {r.earned.predicted.value:.3f} bits each, and the sources "
+                f"claim {r.earned.claimed.value:.3f}. The posterior is too narrow: its bits are false.",
             )
         )  # fmt: skip
     elif r.earned.earned:
@@ -149,7 +149,8 @@ def _waterfall(r: Ledger) -> Figure:
     spec: dict[str, Any] = {
         "data": [
             {
-                "type": "bar", "orientation": "h", "y": [charts.plain(b[0], 34) for b in bars], "base": [b[1] for b in bars],
+                "type": "bar", "orientation": "h", "y": [charts.plain(b[0], 34) for b in bars],
+                "base": [b[1] for b in bars],
                 "x": [b[2] for b in bars], "marker": {"color": colour}, "showlegend": False,
                 "text": [charts.plain(_value(b[4])) for b in bars], "textposition": "outside", "cliponaxis": False,
                 "hovertext": [charts.plain(f"{b[0]}: {charts.figure_text(b[4])}", 120) for b in bars],
@@ -176,8 +177,8 @@ def _waterfall(r: Ledger) -> Figure:
         spec=spec,
         summary=f"{told}.",
         table=Table("Bits needed, supplied and missing", [Column("what"), Column("bits", estimate=True)], rows),
-        caption="Sources stand on one another: each adds what those above it had not told. Needed and missing are bounds "
-        "of another kind, and start at 0.",
+        caption="Sources stand on one another: each adds what those above it had not told. Needed and missing are "
+        "bounds of another kind, and start at 0.",
         height=140 + 44 * len(bars),
     )
 
@@ -189,7 +190,7 @@ def _of(
 
 
 def _reach(bars: Sequence[tuple[str, float, float, str, Estimate]]) -> float:
-    return 1.18 * max(max(b[1] + b[2] for b in bars), 0.1)
+    return 1.18 * max(0.1, *(b[1] + b[2] for b in bars))
 
 
 def _drawn(e: Estimate) -> float:
@@ -272,7 +273,7 @@ def _curves(r: Overoptimisation) -> Figure:
         data += charts.estimates(x, [p.true for p in curve.points], i, curve.method, texts=texts, joined=True)
         rows += [[curve.method, p.bits.value, p.true, p.proxy] for p in curve.points]
     data += _fitted(r.curves, r.fits, r.base.value)
-    first = r.curves[0]
+    first, last = r.curves[0], r.curves[0].points[-1]
     return Figure(
         title="True value against optimisation on the proxy",
         spec={
@@ -289,10 +290,11 @@ def _curves(r: Overoptimisation) -> Figure:
             },
         },
         summary=f"By {first.method} the true value goes from {first.points[0].true.value:.4g} to "
-        f"{first.points[-1].true.value:.4g} at {first.points[-1].bits.value:.3g} bits; the base has {r.base.value:.4g}.",
+        f"{last.true.value:.4g} at {last.bits.value:.3g} bits; the base has {r.base.value:.4g}.",
         table=Table(
             "True value and proxy against optimisation bits",
-            [Column("method"), Column("bits"), Column("true value", estimate=True), Column("proxy", estimate=True)], rows,
+            [Column("method"), Column("bits"), Column("true value", estimate=True), Column("proxy", estimate=True)],
+            rows,
         ),
         caption="The dotted line is the base. Thin lines are the fitted forms.",
     )  # fmt: skip
@@ -309,8 +311,6 @@ def _fitted(curves: Sequence[Curve], fits: Sequence[Fit], base: float) -> list[d
         top = max(p.bits.value for p in curves[i].points)
         x = [top * k / 60 for k in range(1, 61)]
         d = [math.sqrt(b * math.log(2.0)) for b in x]
-        y = [
-            base + v * (fit.alpha.value - fit.beta.value * (math.log(v) if "ln" in fit.form else v)) for v in d
-        ]
+        y = [base + v * (fit.alpha.value - fit.beta.value * (math.log(v) if "ln" in fit.form else v)) for v in d]
         out.append({**charts.line(x, y, i, texts=[fit.form] * len(x)), "line": {"color": f"@s{i + 1}", "width": 1}})
     return out

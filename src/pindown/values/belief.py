@@ -1,9 +1,9 @@
 r"""What is believed of the value after some answers: weighted particles, moved where their weights degenerate.
 
-Weights are multiplied by the likelihood of each answer. Where the effective sample size falls below half, particles are
-resampled and moved by the space's own move, which is reversible with respect to the prior, accepted with the ratio of
-likelihoods (Chopin 2002, A sequential particle filter method for static models; Del Moral, Doucet and Jasra 2006). Finite
-hypotheses are never moved: their sums are exact.
+Weights are multiplied by the likelihood of each answer. Where the effective sample size falls below half, particles
+are resampled and moved by the space's own move, which is reversible with respect to the prior, accepted with the
+ratio of likelihoods (Chopin 2002, A sequential particle filter method for static models; Del Moral, Doucet and Jasra
+2006). Finite hypotheses are never moved: their sums are exact.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ class Belief:
             other = population.at(self.problem.prior.propose(population.points, self._scale, rng))
             there = self._likelihood(other)
             with np.errstate(invalid="ignore"):
-                accept = torch.rand(n, generator=rng, dtype=torch.float64).numpy() < np.exp(np.minimum(there - now, 0.0))
+                accept = torch.rand(n, generator=rng, dtype=torch.float64).numpy() < np.exp(
+                    np.minimum(there - now, 0.0)
+                )
             points = np.where(accept[:, None], other.points, population.points)
             population, now = population.at(points), np.where(accept, there, now)
             self._scale = float(np.clip(self._scale * math.exp(float(accept.mean()) - _AIM), 1e-4, 1.0))
@@ -153,7 +155,8 @@ class Belief:
         if self.problem.prior.finite or self._infeasible():
             raise DataError(
                 f"{place} contradicts the answers before it: no value agrees with all of them",
-                "answers that some value gives", "check this answer, or give the source its noise (flip=, rationality=)",
+                "answers that some value gives",
+                "check this answer, or give the source its noise (flip=, rationality=)",
             )  # fmt: skip
         raise DataError(
             f"{place} leaves none of {len(self.population)} particles", "answers that some particle gives",

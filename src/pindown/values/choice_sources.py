@@ -1,9 +1,9 @@
 r"""Sources in which somebody chooses among plans, by one model of choice.
 
-With rationality :math:`\beta` an option of value :math:`v_a` is chosen with probability
-:math:`p_a \propto b_a e^{\beta v_a}` (Luce 1959; Bradley and Terry 1952 for pairs), with :math:`b` the base measure of
-demonstrations and the effort of corrections; β = ∞ chooses the best. With a flip rate :math:`\varepsilon` the answer that
-is given is another one with probability ε, each other equally likely: :math:`(1-\varepsilon) p_a + \varepsilon (1-p_a)/(A-1)`.
+With rationality :math:`\beta` an option of value :math:`v_a` is chosen with probability :math:`p_a \propto b_a
+e^{\beta v_a}` (Luce 1959; Bradley and Terry 1952 for pairs), with :math:`b` the base measure of demonstrations and
+the effort of corrections; β = ∞ chooses the best. With a flip rate :math:`\varepsilon` the answer that is given is
+another one with probability ε, each other equally likely: :math:`(1-\varepsilon) p_a + \varepsilon (1-p_a)/(A-1)`.
 All are choices that reveal what was chosen from (Jeon, Milli and Dragan 2020, Reward-rational implicit choice).
 """
 
@@ -238,7 +238,9 @@ class ProxyRewards(_Choices):
     ) -> None:
         self.proxies: Array = np.array(proxies, dtype=np.float64)
         if self.proxies.ndim != 2 or len(self.proxies) < 2 or not np.isfinite(self.proxies).all():
-            raise InputError(f"proxies of shape {self.proxies.shape}", "finite numbers, (candidates, plans), at least 2")
+            raise InputError(
+                f"proxies of shape {self.proxies.shape}", "finite numbers, (candidates, plans), at least 2"
+            )
         k = len(self.proxies)
         self.proxy_names = tuple(map(str, names)) if names is not None else tuple(f"proxy {i + 1}" for i in range(k))
         super().__init__(name, price, None, rationality, flip, outcomes=k, questions=1)

@@ -1,9 +1,9 @@
 r"""Whether the bits that a likelihood claims are earned: held-out log-loss of the answers.
 
-Each answer is predicted from those before it (Dawid 1984, Statistical theory: the prequential approach). With the right
-likelihood its log-loss :math:`-\log_2 p(a_t \mid a_{<t})` has the predictive entropy as its mean, whatever was asked, so that the
-sum of the differences is a martingale. Where the loss is higher by more than chance, the noise is larger than the source says:
-the posterior is too narrow, and its bits are false.
+Each answer is predicted from those before it (Dawid 1984, Statistical theory: the prequential approach). With the
+right likelihood its log-loss :math:`-\log_2 p(a_t \mid a_{<t})` has the predictive entropy as its mean, whatever was
+asked, so that the sum of the differences is a martingale. Where the loss is higher by more than chance, the noise is
+larger than the source says: the posterior is too narrow, and its bits are false.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Prequential:
 
 
 def verdict(
-    losses: Sequence[float], expected: Sequence[float], variances: Sequence[float], chance: Sequence[float], reference: str
+    losses: Sequence[float], expected: Sequence[float], variances: Sequence[float], chance: Sequence[float],
+    reference: str,
 ) -> Earned:  # fmt: skip
     """Compare losses with what was expected of them, all in bits."""
     n = len(losses)

@@ -143,7 +143,9 @@ class Elicitation:
             record = json.loads(self.file.read_text(encoding="utf-8"))
             schema, mark, rows = record["schema"], record["mark"], record["answers"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.file} is damaged ({type(error).__name__})", "a session's file", remedy) from error
+            raise CheckpointError(
+                f"{self.file} is damaged ({type(error).__name__})", "a session's file", remedy
+            ) from error
         if schema != SCHEMA:
             raise CheckpointError(f"{self.file} has schema {schema!r}", SCHEMA, remedy)
         if mark != self.mark:

@@ -4,12 +4,13 @@ For a value :math:`V`, an encoding :math:`\Pi` and answers :math:`Y`,
 
 .. math:: I(V; Y \mid \Pi) = I(V; Y) + I(V; \Pi \mid Y)
 
-where value and encoding are independent: what is supplied, what is usable, and what is lost in translation. Three ways: by
-the pattern of answers where they are noiseless, by enumeration of all patterns where they are few, by nested Monte Carlo
-otherwise. Particles that stand for a continuous prior bias the nested average down where the generating particle is part
-of it and up where it is left out (Rainforth et al. 2018, On nesting Monte Carlo estimators; Foster et al. 2020, A unified
-stochastic gradient approach to designing Bayesian-optimal experiments, eq. 8–9): both are computed, the middle is given,
-half of what they differ by is part of the error, and a difference above one bit is *not converged*.
+where value and encoding are independent: what is supplied, what is usable, and what is lost in translation. Three
+ways: by the pattern of answers where they are noiseless, by enumeration of all patterns where they are few, by nested
+Monte Carlo otherwise. Particles that stand for a continuous prior bias the nested average down where the generating
+particle is part of it and up where it is left out (Rainforth et al. 2018, On nesting Monte Carlo estimators; Foster
+et al. 2020, A unified stochastic gradient approach to designing Bayesian-optimal experiments, eq. 8–9): both are
+computed, the middle is given, half of what they differ by is part of the error, and a difference above one bit is
+*not converged*.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class _Stage:
-    """Cumulative information up to a source, in nats: with the encoding known, of the value alone; how far it is low."""
+    """Information up to a source in nats: with the encoding known, of the value alone; how far these are low."""
 
     known: float
     alone: float

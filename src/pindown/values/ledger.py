@@ -41,12 +41,12 @@ def ledger(
 ) -> Ledger:
     r"""The account of a value problem in bits: needed, supplied by each source, missing, and the next question.
 
-    *Target bits* are −log2 of the share of plans that will do. *Needed bits* are the bound
-    :math:`d_2(1-\delta \,\|\, \max_x P(x\ \text{acceptable}))` on what has to be known about the value
-    (:mod:`~pindown.values.requirement`). *Supplied bits* of a source are :math:`I(V; Y_s \mid Y_{<s}, \Pi)`, those of the
-    sources before it being known (:mod:`~pindown.values.information`); realised ones are
-    :math:`E[\log_2 p(y_s \mid v) / p(y_s \mid y_{<s})]` over the final posterior, which add up over the sources to its
-    relative entropy from the prior. *Missing bits* are the needed ones after the answers.
+    *Target bits* are −log2 of the share of plans that will do. *Needed bits* are the bound :math:`d_2(1-\delta \,\|\,
+    \max_x P(x\ \text{acceptable}))` on what has to be known about the value (:mod:`~pindown.values.requirement`).
+    *Supplied bits* of a source are :math:`I(V; Y_s \mid Y_{<s}, \Pi)`, those of the sources before it being known
+    (:mod:`~pindown.values.information`); realised ones are :math:`E[\log_2 p(y_s \mid v) / p(y_s \mid y_{<s})]` over
+    the final posterior, which add up over the sources to its relative entropy from the prior. *Missing bits* are the
+    needed ones after the answers.
 
     Args:
         problem: what is to be decided.
@@ -167,9 +167,7 @@ def _target(
     at = [float(x[order][min(int(np.searchsorted(reached, q)), len(x) - 1)]) for q in (0.25, 0.5, 0.75)]
     exact = problem.prior.finite and not problem.plans.drawn
     kind = "exact" if exact else "estimate"
-    figure = Estimate(
-        0.0 + mean, math.sqrt(variance), "bits", kind, Status.REACHED, reference, support=(0.0, math.inf)
-    )
+    figure = Estimate(0.0 + mean, math.sqrt(variance), "bits", kind, Status.REACHED, reference, support=(0.0, math.inf))
     return figure, (at[0], at[1], at[2])
 
 
@@ -283,16 +281,22 @@ def _lines(
         needed = Estimate(least, 0.0, "answers", "lower_bound", Status.REACHED, supply.supplied.reference)
         out.append(
             SourceLine(
-                a.source.name, a.source.kind, a.source.noise, a.source.price, len(a.questions), supply.supplied, told,
-                usable, lost, needed,
-            )  # fmt: skip
+                a.source.name,
+                a.source.kind,
+                a.source.noise,
+                a.source.price,
+                len(a.questions),
+                supply.supplied,
+                told,
+                usable,
+                lost,
+                needed,
+            )
         )
     return tuple(out)
 
 
-def _notes(
-    problem: ValueProblem, unmet: float, earned: Earned, required: Estimate, belief: Belief
-) -> tuple[str, ...]:
+def _notes(problem: ValueProblem, unmet: float, earned: Earned, required: Estimate, belief: Belief) -> tuple[str, ...]:
     notes: list[str] = []
     if unmet > 0.0:
         notes.append(f"Values of probability {unmet:.3g} accept no plan; target bits leave them out.")

@@ -135,16 +135,18 @@ class Ledger:
         """The answer in a few sentences."""
         if math.isinf(self.missing.value):
             return (
-                f"Infinitely many bits are missing: values of probability above {1 - self.success:.3g} accept no plan, so "
-                f"that a success rate of {self.success:g} cannot be reached by information."
+                f"Infinitely many bits are missing: values of probability above {1 - self.success:.3g} accept no plan, "
+                f"so that a success rate of {self.success:g} cannot be reached by information."
             )
         if self.closed:
             when = "after the answers" if self.answers else "without asking"
-            first = f"The gap is closed {when}: {self.best_plan} is acceptable with probability {self.chance.value:.3g}."
+            first = (
+                f"The gap is closed {when}: {self.best_plan} is acceptable with probability {self.chance.value:.3g}."
+            )
         else:
             first = (
-                f"At least {self.missing.value:.3g} of the {self.needed.value:.3g} bits needed are missing: the best plan "
-                f"so far, {self.best_plan}, is acceptable with probability {self.chance.value:.3g}, for "
+                f"At least {self.missing.value:.3g} of the {self.needed.value:.3g} bits needed are missing: the best "
+                f"plan so far, {self.best_plan}, is acceptable with probability {self.chance.value:.3g}, for "
                 f"{self.success:g} asked."
             )
         stamp = " These bits are NOT EARNED: the answers are noisier than the sources say." if self._false else ""
@@ -167,8 +169,13 @@ class Ledger:
         lines += [f"  {'effective sample size':<22} {self.effective_size} of the posterior"]
         if self.next_question is not None:
             q = self.next_question
-            lines.append(f"  {'next question':<22} {q.source}: {q.text} ({q.decision} about the decision, {q.total} in all)")
-        if self.next_by_total is not None and self.next_by_total.text != (self.next_question or self.next_by_total).text:
+            lines.append(
+                f"  {'next question':<22} {q.source}: {q.text} ({q.decision} about the decision, {q.total} in all)"
+            )
+        if (
+            self.next_by_total is not None
+            and self.next_by_total.text != (self.next_question or self.next_by_total).text
+        ):
             q = self.next_by_total
             lines.append(f"  {'by total information':<22} {q.source}: {q.text} ({q.total})")
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])

@@ -1,9 +1,10 @@
 r"""Optimisation bits: the relative entropy of an optimised distribution over plans from the base it began with.
 
-*Best of n* draws n plans from the base and keeps the one of highest score. Without ties its density relative to the base is
-:math:`n F^{n-1}`, of relative entropy :math:`\ln n - (n-1)/n` nats; ties make it less (Beirami et al. 2024, Theoretical
-guarantees on the best-of-n alignment policy, theorem 1). A *q-quantiliser* draws from the best share q of the base: log2(1/q)
-bits, and a cost of 0 or more on average at most that of the base over q (Taylor 2016, Quantilizers).
+*Best of n* draws n plans from the base and keeps the one of highest score. Without ties its density relative to the
+base is :math:`n F^{n-1}`, of relative entropy :math:`\ln n - (n-1)/n` nats; ties make it less (Beirami et al. 2024,
+Theoretical guarantees on the best-of-n alignment policy, theorem 1). A *q-quantiliser* draws from the best share q of
+the base: log2(1/q) bits, and a cost of 0 or more on average at most that of the base over q (Taylor 2016,
+Quantilizers).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def best_of_n_bits(n: int, outcomes: Any = None) -> Estimate:
 
     Args:
         n: how many plans are drawn.
-        outcomes: how many equally likely outcomes of different score there are, or the probabilities of the outcomes from
-            the lowest score up. None for a continuous score.
+        outcomes: how many equally likely outcomes of different score there are, or the probabilities of the outcomes
+            from the lowest score up. None for a continuous score.
 
     Returns:
         :math:`(\ln n - (n-1)/n)/\ln 2`, an upper bound that is exact without ties; with ``outcomes`` the exact
@@ -88,14 +89,15 @@ def quantiliser_cost(base_cost: float, q: float) -> Estimate:
 def best_of_n_value(n: int, value: Any = None, error: Any = None) -> Estimate:
     r"""True value of the plan whose proxy is best of n, where value and error are independent.
 
-    With :math:`S = V + E` it is :math:`\int E[V \mid s]\, n F_S(s)^{n-1} f_S(s)\, ds`, by quadrature on a grid of values
-    and of quantiles. For normal value and error of one size it is :math:`E[\max_n]/\sqrt 2`; where the error has a
-    heavier tail than the value it falls back to the base's mean as n grows (Gao, Schulman and Hilton 2023; Kwa, Thomas and
-    Garriga-Alonso 2024, Catastrophic Goodhart).
+    With :math:`S = V + E` it is :math:`\int E[V \mid s]\, n F_S(s)^{n-1} f_S(s)\, ds`, by quadrature on a grid of
+    values and of quantiles. For normal value and error of one size it is :math:`E[\max_n]/\sqrt 2`; where the error
+    has a heavier tail than the value it falls back to the base's mean as n grows (Gao, Schulman and Hilton 2023; Kwa,
+    Thomas and Garriga-Alonso 2024, Catastrophic Goodhart).
 
     Args:
         n: how many plans are drawn.
-        value, error: frozen distributions of SciPy; standard normal by default.
+        value: a frozen distribution of SciPy; standard normal by default.
+        error: the same.
 
     Example:
         >>> from scipy.stats import t
@@ -106,8 +108,8 @@ def best_of_n_value(n: int, value: Any = None, error: Any = None) -> Estimate:
     v_law, e_law = value or stats.norm(), error or stats.norm()
     if not all(hasattr(law, "sf") and hasattr(law, "isf") and hasattr(law, "ppf") for law in (v_law, e_law)):
         raise InputError("a distribution without sf, isf and ppf", "frozen distributions such as scipy.stats.t(3)")
-    # The value on cells between normal scores of its quantiles; the proxy at the error's quantiles, far into both tails,
-    # around several of the value's.
+    # The value on cells between normal scores of its quantiles; the proxy at the error's quantiles, far into both
+    # tails, around several of the value's.
     levels = stats.norm.cdf(np.linspace(-7.3, 7.3, 401))
     nodes = np.asarray(v_law.ppf(np.clip(levels, _FAR, 1.0 - _FAR)), dtype=np.float64)
     middle, mass = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(levels) / np.diff(levels).sum()

@@ -41,10 +41,10 @@ def overoptimisation(
 ) -> Overoptimisation:
     r"""True value against optimisation bits, for plans drawn from the base and scored by a proxy.
 
-    Best of n takes the unbiased estimate over all subsets of n draws, :math:`\sum_i v_{(i)} \binom{i-1}{n-1}/\binom{N}{n}` with
-    the draws sorted by proxy; a q-quantiliser the mean of the best share q = 1/n; KL-regularised optimisation the mean
-    under weights :math:`\propto e^{\beta s}` (Gao, Schulman and Hilton 2023, Scaling laws for reward model overoptimization).
-    Errors are a bootstrap over the draws.
+    Best of n takes the unbiased estimate over all subsets of n draws, :math:`\sum_i v_{(i)}
+    \binom{i-1}{n-1}/\binom{N}{n}` with the draws sorted by proxy; a q-quantiliser the mean of the best share q = 1/n;
+    KL-regularised optimisation the mean under weights :math:`\propto e^{\beta s}` (Gao, Schulman and Hilton 2023,
+    Scaling laws for reward model overoptimization). Errors are a bootstrap over the draws.
 
     Args:
         true: true value of each draw from the base, ``(N,)``; or a value problem, whose plans are then the draws, with
@@ -96,9 +96,7 @@ def overoptimisation(
     slope, at = np.polyfit(v, s, 1) if v.max() > v.min() else (0.0, float(s.mean()))
     tail = tail_of(s - slope * v - at, draws.reference)
     fits = [
-        f
-        for c in curves
-        if c.method in _FORMS and (f := fit_curve(c, draws.base.value, _FORMS[c.method])) is not None
+        f for c in curves if c.method in _FORMS and (f := fit_curve(c, draws.base.value, _FORMS[c.method])) is not None
     ]
     same = float(np.corrcoef(v, s)[0, 1]) if v.max() > v.min() else 0.0
     notes = () if tail.heavy is not None else ("The tail of the error was not judged: at least 200 draws are needed.",)
@@ -188,7 +186,9 @@ class _Draws:
             resampled = self.counts * w
             resampled /= resampled.sum(axis=1, keepdims=True)
             told = Estimate(max(reached, 0.0), 0.0, "bits", "estimate", Status.REACHED, self.reference)
-            points.append(OptimisedPoint((high if amount > 0 else 0.0) / float(self.s.std()), told, *self._figure(w, resampled)))
+            points.append(
+                OptimisedPoint((high if amount > 0 else 0.0) / float(self.s.std()), told, *self._figure(w, resampled))
+            )
         return tuple(points)
 
     def hardest(self) -> OptimisedPoint:

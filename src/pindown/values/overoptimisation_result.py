@@ -15,7 +15,7 @@ from pindown.values.tails import Tail
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curve", "Fit", "Overoptimisation", "OptimisedPoint"]
+__all__ = ["Curve", "Fit", "OptimisedPoint", "Overoptimisation"]
 
 SCHEMA = "pindown/overoptimisation/1"
 

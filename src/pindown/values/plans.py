@@ -54,9 +54,13 @@ class Plans:
         try:
             self.features: Array = np.array(features, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"features of plans that are no table of numbers ({error})", "(plans, features)") from error
+            raise InputError(
+                f"features of plans that are no table of numbers ({error})", "(plans, features)"
+            ) from error
         if self.features.ndim != 2 or len(self.features) == 0:
-            raise InputError(f"features of plans of shape {self.features.shape}", "(plans, features), at least one plan")
+            raise InputError(
+                f"features of plans of shape {self.features.shape}", "(plans, features), at least one plan"
+            )
         bad = np.argwhere(~np.isfinite(self.features))
         if len(bad):
             raise DataError(f"feature {bad[0][1] + 1} of plan {bad[0][0] + 1} is not finite", "finite numbers")
@@ -69,7 +73,9 @@ class Plans:
         self.reference = reference or f"{n} plan{'s' * (n != 1)}"
 
     @classmethod
-    def sampled(cls, sampler: Space | Callable[[int, Any], Any], n: int, *, seed: int = 0, features: Any = None) -> Plans:
+    def sampled(
+        cls, sampler: Space | Callable[[int, Any], Any], n: int, *, seed: int = 0, features: Any = None
+    ) -> Plans:
         """Independent draws from a space of plans.
 
         Args:

@@ -92,7 +92,9 @@ class Hypotheses:
                 raise InputError(f"values of shape {self.table.shape}", "(hypotheses, plans), at least one hypothesis")
             if not np.isfinite(self.table).all():
                 i, j = np.argwhere(~np.isfinite(self.table))[0]
-                raise DataError(f"hypothesis {i + 1} gives plan {j + 1} the value {self.table[i, j]}", "a finite number")
+                raise DataError(
+                    f"hypothesis {i + 1} gives plan {j + 1} the value {self.table[i, j]}", "a finite number"
+                )
             n = len(self.table)
         self.weights = normalised(weights, n, "prior weights")
         self.names = tuple(map(str, names)) if names is not None else ()
@@ -116,9 +118,7 @@ class Hypotheses:
         n = values if isinstance(values, int) else len(values)
         table = values * k if isinstance(values, int) else np.repeat(np.asarray(values, dtype=np.float64), k, axis=0)
         w = np.outer(normalised(weights, n, "prior weights"), normalised(encoding_weights, k, "encoding weights"))
-        return cls(
-            table, w.ravel(), value_labels=np.repeat(np.arange(n), k), encoding_labels=np.tile(np.arange(k), n)
-        )
+        return cls(table, w.ravel(), value_labels=np.repeat(np.arange(n), k), encoding_labels=np.tile(np.arange(k), n))
 
     def particles(self, seed: int) -> tuple[Array, Array]:
         """The numbers of the hypotheses ``(N, 1)``, and the prior weights."""
@@ -163,7 +163,9 @@ class SpaceValues:
 
     def __init__(self, space: Space, value: Callable[[Array, Array], Any], particles: int = _PARTICLES) -> None:
         if not isinstance(space, Space):
-            raise InputError(f"a space of type {type(space).__name__}", "an object with dim, reference, sample, propose")
+            raise InputError(
+                f"a space of type {type(space).__name__}", "an object with dim, reference, sample, propose"
+            )
         if not callable(value):
             raise InputError(f"value of type {type(value).__name__}", "a function of points and features")
         self.space, self.value = space, value

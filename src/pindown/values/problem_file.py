@@ -99,7 +99,9 @@ def _plans_file(path: Path) -> Plans:
         features = [[float(row[c]) for c in columns] for row in rows]
         weights = [float(row["weight"]) for row in rows] if "weight" in rows[0] else None
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path} has a cell that is no number ({error})", "numbers in every column but 'name'") from error
+        raise DataError(
+            f"{path} has a cell that is no number ({error})", "numbers in every column but 'name'"
+        ) from error
     return Plans(features, names=[row["name"] for row in rows], weights=weights)
 
 

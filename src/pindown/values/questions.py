@@ -1,9 +1,10 @@
 r"""Which question is worth most: by total information, and by information about the decision.
 
-For a question with answers :math:`A` the total information is :math:`I(V; A) = H(A) - E_v H(A \mid v)` (Lindley 1956; Houlsby
-et al. 2011), that about the decision :math:`I(D; A) = H(A) - \sum_d P(d) H(A \mid d)` with :math:`D` the best plan. The second
-is at most the first. A batch is chosen greedily by joint information, which is within 1 − 1/e of the best batch since answers
-are independent given the value (Krause and Guestrin 2005), or as the best of all batches where there are few.
+For a question with answers :math:`A` the total information is :math:`I(V; A) = H(A) - E_v H(A \mid v)` (Lindley 1956;
+Houlsby et al. 2011), that about the decision :math:`I(D; A) = H(A) - \sum_d P(d) H(A \mid d)` with :math:`D` the best
+plan. The second is at most the first. A batch is chosen greedily by joint information, which is within 1 − 1/e of the
+best batch since answers are independent given the value (Krause and Guestrin 2005), or as the best of all batches
+where there are few.
 """
 
 from __future__ import annotations

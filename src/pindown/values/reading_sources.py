@@ -180,7 +180,9 @@ class Channel(Source):
         if self.table is not None:
             rows = population.points[:, 0].astype(np.int64)
             if rows.max() >= len(self.table):
-                raise InputError(f"chances for {len(self.table)} hypotheses in source {self.name!r}", "one row for each")
+                raise InputError(
+                    f"chances for {len(self.table)} hypotheses in source {self.name!r}", "one row for each"
+                )
             p = self.table[np.ix_(rows, questions)]
         else:
             assert self.function is not None

@@ -1,14 +1,15 @@
-r"""How much information a success rate requires: a bound that always holds, and the requirement itself where it is finite.
+r"""How much information a success rate requires: a bound that always holds, and the requirement itself where it is
+finite.
 
 Whoever chooses a plan :math:`X` from data :math:`Y` about the value :math:`V` is right with a probability of at most
-:math:`m = \max_x P(x\ \text{acceptable})` without data, so that by the data-processing inequality for the relative entropy
-(Cover and Thomas 2006, chapter 2; Fano's inequality is the case of one acceptable plan)
+:math:`m = \max_x P(x\ \text{acceptable})` without data, so that by the data-processing inequality for the relative
+entropy (Cover and Thomas 2006, chapter 2; Fano's inequality is the case of one acceptable plan)
 
 .. math:: I(V; Y) \ge I(V; X) \ge d_2(1-\delta \,\|\, m), \quad
           d_2(a \| b) = a \log_2 \tfrac{a}{b} + (1-a) \log_2 \tfrac{1-a}{1-b}.
 
-The least :math:`I(V; X)` is a rate–distortion function with the distortion "not acceptable" (Shannon 1959), found by the
-recursion of Blahut (1972) and Arimoto (1972).
+The least :math:`I(V; X)` is a rate–distortion function with the distortion "not acceptable" (Shannon 1959), found by
+the recursion of Blahut (1972) and Arimoto (1972).
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def rate(weights: Array, acceptable: NDArray[np.bool_], miss: float) -> tuple[fl
 def _recursion(
     weights: Array, kernel: Array, slope: float, miss: float, start: Array | None
 ) -> tuple[float, float, float, Array]:
-    """Blahut's recursion at one slope: his lower bound at ``miss``, the rate of the channel, its own miss, the output."""
+    """Blahut's recursion at one slope: his lower bound at ``miss``, the channel's rate, miss and output."""
     kept = kernel.max(axis=1) > 0.0
     w, kernel = weights[kept] / weights[kept].sum(), kernel[kept]
     r = np.full(kernel.shape[1], 1.0 / kernel.shape[1])

@@ -1,9 +1,9 @@
 r"""How heavy the tail of a proxy's error is.
 
-The moment estimator of Dekkers, Einmahl and de Haan (1989) of the extreme value index γ, on the k largest of n values:
-:math:`\hat\gamma = M_1 + 1 - \tfrac12 (1 - M_1^2/M_2)^{-1}` with :math:`M_j = \tfrac1k \sum (\ln X_{(i)} - \ln X_{(k+1)})^j`, of
-asymptotic variance :math:`(1+\gamma^2)/k` for γ ≥ 0. A positive γ is a power tail of index 1/γ: a proxy with such an error
-sooner or later selects for the error alone.
+The moment estimator of Dekkers, Einmahl and de Haan (1989) of the extreme value index γ, on the k largest of n
+values: :math:`\hat\gamma = M_1 + 1 - \tfrac12 (1 - M_1^2/M_2)^{-1}` with :math:`M_j = \tfrac1k \sum (\ln X_{(i)} -
+\ln X_{(k+1)})^j`, of asymptotic variance :math:`(1+\gamma^2)/k` for γ ≥ 0. A positive γ is a power tail of index 1/γ:
+a proxy with such an error sooner or later selects for the error alone.
 """
 
 from __future__ import annotations
