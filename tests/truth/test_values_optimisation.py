@@ -56,7 +56,7 @@ def test_a_quantiliser_takes_log2_of_its_inverse(q: float) -> None:
 def test_a_quantilisers_cost_stays_below_its_bound_and_best_of_n_has_none() -> None:
     """A cost that sits on the best thousandth: the quantiliser pays at most base/q, the hard maximum pays it all."""
     rng = np.random.default_rng(0)
-    score = rng.normal(size=100_000)
+    score = rng.normal(size=50_000)
     cost = (score > np.quantile(score, 0.999)).astype(float)
     found = pindown.overoptimisation(cost, score, n=[1, 8, 64, 1000])
     curves = {c.method: c for c in found.curves}
@@ -77,8 +77,8 @@ def test_normal_value_and_error_give_the_expected_maximum_over_root_two() -> Non
     assert best_of_n_value(256).value == pytest.approx(maximum / math.sqrt(2), abs=2e-3)
     assert best_of_n_value(1).value == pytest.approx(0.0, abs=1e-9)
     rng = np.random.default_rng(1)
-    value = rng.normal(size=200_000)
-    found = pindown.overoptimisation(value, value + rng.normal(size=200_000), n=[1, 16, 256])
+    value = rng.normal(size=100_000)
+    found = pindown.overoptimisation(value, value + rng.normal(size=100_000), n=[1, 16, 256])
     last = found.curves[0].points[-1]
     assert last.true.stderr < 0.05
     assert last.true.value == pytest.approx(1.999, abs=4 * last.true.stderr)

@@ -50,7 +50,8 @@ def test_values_writes_the_record_and_the_page() -> None:
 
 
 def test_ask_asks_keeps_and_goes_on() -> None:
-    first = run("values", "ask", write(), "--out", "here", said="what\nlong\nq\n")
+    strict = write(PROBLEM.replace("success = 0.9", "success = 0.999"))
+    first = run("values", "ask", strict, "--out", "here", said="what\n2\nq\n")
     assert first.exit_code == 0, first.output
     assert "'what' is no answer" in first.output
     assert "Stopped. The answers are kept" in " ".join(first.output.split())

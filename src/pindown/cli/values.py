@@ -16,7 +16,7 @@ from pindown.errors import InputError
 
 if TYPE_CHECKING:
     from pindown.values.elicitation import Elicitation
-    from pindown.values.questions import Question
+    from pindown.values.questions import Criterion, Question
 
 __all__ = ["values"]
 
@@ -57,13 +57,14 @@ def values(
     from pindown.values.problem_file import read_problem
 
     problem, recorded = read_problem(file)
+    goal: Criterion = "total" if by == "total" else "decision"
     kept = answers or out / _ANSWERS
     if asking:
-        session = Elicitation(problem, seed, by=by, file=kept, answers=recorded)
+        session = Elicitation(problem, seed, by=goal, file=kept, answers=recorded)
         _ask(session, kept, error=json == STDOUT)
         recorded = tuple(session.answers)
     elif answers is not None:
-        recorded = tuple(Elicitation(problem, seed, by=by, file=answers, answers=recorded).answers)
+        recorded = tuple(Elicitation(problem, seed, by=goal, file=answers, answers=recorded).answers)
     try:
         with progress_bar(quiet=quiet) as progress:
             result = ledger(problem, recorded, seed, progress=progress)

@@ -149,16 +149,15 @@ def _waterfall(r: Ledger) -> Figure:
     spec: dict[str, Any] = {
         "data": [
             {
-                "type": "bar", "orientation": "h", "y": [charts.plain(b[0], 34) for b in bars],
-                "base": [b[1] for b in bars],
-                "x": [b[2] for b in bars], "marker": {"color": colour}, "showlegend": False,
-                "text": [charts.plain(_value(b[4])) for b in bars], "textposition": "outside", "cliponaxis": False,
-                "hovertext": [charts.plain(f"{b[0]}: {charts.figure_text(b[4])}", 120) for b in bars],
+                "type": "bar", "orientation": "h", "y": [charts.plain(b[0], 34) for b in group],
+                "base": [b[1] for b in group],
+                "x": [b[2] for b in group], "marker": {"color": colour}, "showlegend": False,
+                "text": [charts.plain(_value(b[4])) for b in group], "textposition": "outside", "cliponaxis": False,
+                "hovertext": [charts.plain(f"{b[0]}: {charts.figure_text(b[4])}", 120) for b in group],
                 "hovertemplate": "%{hovertext}<extra></extra>",
             }
             for colour in ("@s1", "@s2", "@s3", "@s4")
-            for bars in [_of(bars, colour)]
-            if bars
+            if (group := [b for b in bars if b[3] == colour])
         ],
         "layout": {
             "xaxis": charts.axis("bits", rangemode="tozero", range=[0, _reach(bars)]),
@@ -181,12 +180,6 @@ def _waterfall(r: Ledger) -> Figure:
         "bounds of another kind, and start at 0.",
         height=140 + 44 * len(bars),
     )
-
-
-def _of(
-    bars: Sequence[tuple[str, float, float, str, Estimate]], colour: str
-) -> list[tuple[str, float, float, str, Estimate]]:  # fmt: skip
-    return [b for b in bars if b[3] == colour]
 
 
 def _reach(bars: Sequence[tuple[str, float, float, str, Estimate]]) -> float:

@@ -35,14 +35,13 @@ class _Choices(Source):
     def __init__(
         self, name: str, price: float, options: Any, rationality: float, flip: float, *, outcomes: int, questions: int
     ) -> None:
+        if not (isinstance(rationality, int | float) and rationality >= 0):
+            raise InputError(f"rationality {rationality!r} of {name or self.kind}", "a number of 0 or more, or inf")
+        if not (isinstance(flip, int | float) and 0.0 <= flip <= 1.0):
+            raise InputError(f"flip {flip!r} of {name or self.kind}", "a probability")
         noise: list[str] = [] if math.isinf(rationality) else [f"rationality {rationality:g}"]
         noise += [f"flips {flip:.3g}"] if flip else []
         super().__init__(name, price, questions, outcomes, ", ".join(noise) or "noiseless")
-        if not (isinstance(rationality, int | float) and rationality >= 0):
-            raise InputError(f"rationality {rationality!r} of source {self.name!r}", "a number of 0 or more, or inf")
-        most = (outcomes - 1) / outcomes if outcomes else 1.0
-        if not (isinstance(flip, int | float) and 0.0 <= flip <= 1.0):
-            raise InputError(f"flip {flip!r} of source {self.name!r}", f"a probability; {most:g} leaves no information")
         self.rationality, self.flip = float(rationality), float(flip)
         self._asked = options
         self.options: IntArray = np.zeros((0, outcomes), dtype=np.int64)

@@ -62,7 +62,7 @@ class Earned:
         """As plain JSON values."""
         return {
             **self.__dict__, "predicted": self.predicted.to_dict(), "claimed": self.claimed.to_dict(),
-            "z": None if math.isnan(self.z) else self.z,
+            "z": None if math.isnan(self.z) else self.z if math.isfinite(self.z) else str(self.z),
         }  # fmt: skip
 
     @classmethod

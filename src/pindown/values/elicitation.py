@@ -91,10 +91,7 @@ class Elicitation:
         """What to ask next; None where the gap is closed, or where no question tells anything any more."""
         if self.missing.value == 0.0 or not self.problem.sources:
             return None
-        question = best_question(self.belief, self.by, spent_questions(self.problem, self.answers))
-        if question.total.value <= 1e-9 and question.decision.value <= 1e-9:
-            return None
-        return question
+        return best_question(self.belief, self.by, spent_questions(self.problem, self.answers))
 
     def batch(self, size: int) -> list[Question]:
         """Questions to ask at once; none where the gap is closed."""

@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _MOST_PATTERNS, _MOST_CELLS = 4096, 30_000_000
 _OUTER, _BLOCK = 1000, 8_000_000
+_FEW = 6  # answers up to which a product of matrices is quicker than picking
 _DRAWS = 31
 
 
@@ -213,8 +214,12 @@ def _by_nesting(
         for start in range(0, len(a.questions), step):
             ll = np.maximum(a.source.log_chances(population, a.questions[start : start + step]), -1e6)
             chosen = _draw(np.exp(ll[drawn]), rng)
-            for answer in range(a.source.outcomes):
-                joint += (chosen == answer).astype(np.float64) @ ll[:, :, answer].T
+            if a.source.outcomes <= _FEW:
+                for answer in range(a.source.outcomes):
+                    joint += (chosen == answer).astype(np.float64) @ ll[:, :, answer].T
+            else:
+                for k in range(ll.shape[1]):
+                    joint += ll[:, k, :].T[chosen[:, k]]
         own = joint[np.arange(outer), drawn]
         terms = joint + log_w
         top = terms.max(axis=1, keepdims=True)

@@ -210,15 +210,15 @@ def _realised(
         for a in part:
             total = total + source.log_chances(prior, np.array([a.question]))[:, 0, a.answer]
         tables.append((name, total))
-    final = np.exp(belief_log := _normal(joint + sum(t for _, t in tables)))
-    del belief_log
+    final = np.exp(_normal(joint + sum(t for _, t in tables)))
     for name, total in tables:
         after = _normal(joint + total)
         both: list[float] = []
         for known in (True, False):
             # With a known encoding: p(v | y, code); else p(v | y).
-            now, then = _marginal(after, value, code, known), _marginal(joint, value, code, known)
-            both.append(bits(float(np.sum(np.where(final > 0, final * (now - then), 0.0)))))
+            with np.errstate(invalid="ignore"):  # what is impossible before and after has no part in the mean
+                gained = _marginal(after, value, code, known) - _marginal(joint, value, code, known)
+                both.append(bits(float(np.sum(np.where(final > 0.0, final * gained, 0.0)))))
         joint = after
         figures = [Estimate(x, 0.0, "bits", "exact", Status.REACHED, reference) for x in both]
         out[name] = (figures[0], figures[1])
@@ -248,12 +248,13 @@ def _pointwise(
     problem: ValueProblem, belief: Belief, given: list[Answer], cuts: dict[str, tuple[float, float]], reference: str
 ) -> dict[str, Estimate]:  # fmt: skip
     out: dict[str, Estimate] = {}
-    w = belief.weights
+    alive = np.flatnonzero(belief.weights > 0.0)
+    population, w = belief.population.take(alive), belief.weights[alive]
     for name, (log_evidence, variance) in cuts.items():
         part = [a for a in given if a.source == name]
         source, total = problem.sources[name], np.zeros(len(w))
         for a in part:
-            total = total + source.log_chances(belief.population, np.array([a.question]))[:, 0, a.answer]
+            total = total + source.log_chances(population, np.array([a.question]))[:, 0, a.answer]
         mean = float(w @ total)
         spread = float(w @ np.square(total - mean)) / belief.effective_size
         error = 0.0 if problem.prior.finite else bits(math.sqrt(spread + variance))

@@ -185,7 +185,7 @@ class _Draws:
                 break
             resampled = self.counts * w
             resampled /= resampled.sum(axis=1, keepdims=True)
-            told = Estimate(max(reached, 0.0), 0.0, "bits", "estimate", Status.REACHED, self.reference)
+            told = Estimate(max(reached, 0.0), 0.0, "bits", "exact", Status.REACHED, self.reference)
             points.append(
                 OptimisedPoint((high if amount > 0 else 0.0) / float(self.s.std()), told, *self._figure(w, resampled))
             )

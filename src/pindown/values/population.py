@@ -72,9 +72,7 @@ class Population:
         """The best plan of each value; where plans have no numbers the first acceptable one."""
         if self._decisions is None:
             if isinstance(self.prior, Hypotheses) and self.prior.table is None:
-                table = self.acceptable()
-                found: Any = table.argmax(axis=1)
-                self._decisions = np.asarray(found, dtype=np.int64).ravel()
+                self._decisions = _first(self.acceptable())
             else:
                 self._decisions = self.values().argmax(axis=1).astype(np.int64)
         return self._decisions
@@ -144,6 +142,17 @@ def table_of(rule: Any, prior: Prior, plans: Plans) -> Acceptable:
     if table.shape != (n, p):
         raise InputError(f"a table of acceptable plans of shape {table.shape}", f"({n}, {p}) for (hypotheses, plans)")
     return sparse.csr_matrix(table, dtype=np.float64) if sparse.issparse(rule) else _boolean(table)
+
+
+def _first(table: Any) -> IntArray:
+    """The first acceptable plan of each value; the first of all where there is none."""
+    if not sparse.issparse(table):
+        return np.asarray(table.argmax(axis=1), dtype=np.int64)
+    table.sort_indices()
+    found, starts = np.zeros(table.shape[0], dtype=np.int64), table.indptr
+    some = starts[1:] > starts[:-1]
+    found[some] = table.indices[starts[:-1][some]]
+    return found
 
 
 def _boolean(table: NDArray[Any]) -> BoolArray:

@@ -85,7 +85,9 @@ class ValueProblem:
         """
         points, weights = self.prior.particles(seed)
         found = Population(self.prior, self.plans, self.rule, points)
-        if not found.shares()[weights > 0].max() > 0.0:
+        if not weights.all():
+            found, weights = found.take(np.flatnonzero(weights)), weights[weights > 0.0]
+        if not found.shares().max() > 0.0:
             raise InputError(
                 "no plan is acceptable under any value, so that infinitely many bits would be needed",
                 "a plan that some value accepts", "raise the regret tolerance, or add plans",

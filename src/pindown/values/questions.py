@@ -123,13 +123,21 @@ def score_source(population: Population, weights: Array, source: Source) -> Scor
     return Scores(total / math.log(2.0), about / math.log(2.0))
 
 
-def best_question(belief: Belief, by: Criterion = "decision", asked: set[tuple[str, int]] | None = None) -> Question:
+def best_question(
+    belief: Belief, by: Criterion = "decision", asked: set[tuple[str, int]] | None = None
+) -> Question | None:  # fmt: skip
     """The question worth most per price; of those worth the same by the decision, the one with most information.
 
     Args:
         belief: what is believed now.
         by: ``"decision"`` or ``"total"``.
         asked: questions that are not asked again, such as to a noiseless source.
+
+    Returns:
+        The question; None where none tells anything.
+
+    Raises:
+        InputError: for a problem without sources.
     """
     check_criterion(by)
     best: tuple[float, float, str, int, Scores] | None = None
@@ -149,7 +157,9 @@ def best_question(belief: Belief, by: Criterion = "decision", asked: set[tuple[s
             best = found
     if best is None:
         raise InputError("a problem without sources", "at least one source to ask")
-    _, _, name, q, scores = best
+    worth_it, _, name, q, scores = best
+    if worth_it < 0.0 or float(scores.total[q]) <= _TIES:
+        return None
     return describe(belief.problem, belief, name, q, float(scores.total[q]), float(scores.decision[q]), by)
 
 

@@ -14,7 +14,7 @@ from pindown.errors import InputError
 from pindown.spaces.base import check_count
 from pindown.values.plans import Plans
 from pindown.values.population import Population
-from pindown.values.source import Source, check_table
+from pindown.values.source import Source, check_range, check_table
 
 __all__ = ["Channel", "Labels", "Ratings"]
 
@@ -164,6 +164,7 @@ class Channel(Source):
         else:
             table = np.array(chances, dtype=np.float64)
             if table.ndim == 2:
+                check_range(table[:, :, None], label)
                 table = np.stack([1.0 - table, table], axis=-1)
             if table.ndim != 3 or 0 in table.shape:
                 raise InputError(f"chances of shape {table.shape}", "(hypotheses, questions, answers)")

@@ -13,7 +13,7 @@ from pindown.errors import DataError, InputError
 from pindown.values.plans import Plans
 from pindown.values.population import Population
 
-__all__ = ["Source", "check_table"]
+__all__ = ["Source", "check_range", "check_table"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -66,8 +66,8 @@ class Source(ABC):
         return f"{type(self).__name__}({self.name!r}, {self.questions} questions, {self.noise}, price {self.price:g})"
 
 
-def check_table(chances: Array, name: str) -> None:
-    """Refuse chances that are none: outside 0 to 1, or that do not add up to 1 over the answers.
+def check_range(chances: Array, name: str) -> None:
+    """Refuse chances outside 0 to 1, ``(N, questions, answers)``.
 
     Raises:
         DataError: the first such place is named.
@@ -79,6 +79,15 @@ def check_table(chances: Array, name: str) -> None:
             f"source {name!r}: the likelihood of answer {a + 1} to question {q + 1} under value {n + 1} is "
             f"{chances[n, q, a]:g}", "a number from 0 to 1",
         )  # fmt: skip
+
+
+def check_table(chances: Array, name: str) -> None:
+    """Refuse chances that are none: outside 0 to 1, or that do not add up to 1 over the answers.
+
+    Raises:
+        DataError: the first such place is named.
+    """
+    check_range(chances, name)
     total = chances.sum(axis=-1)
     off = np.argwhere(np.abs(total - 1.0) > 1e-6)
     if len(off):
