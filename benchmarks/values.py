@@ -3,12 +3,12 @@
     python benchmarks/values.py [--aprel FOLDER] [--users N] [--out FOLDER] [--note TEXT]
 
 Two tables. *Seconds a question*: eight features, 300 comparisons, 100 posterior samples; choosing the best by mutual
-information and updating the belief by one answer. APReL is imported from ``--aprel``, a checkout of its repository; the
-"plain" row is the same selection and update written as loops over comparisons and samples with a Metropolis chain of the
-same length as APReL's default. Both sides run in this process, one after the other, so that their ratio stands on a
-shared machine too. *Questions to close the gap*: the same simulated users, answered by the same coins, asked by each
-rule until a plan is acceptable with the success rate; choix fits Bradley-Terry scores to random comparisons of the plans
-and is stopped by the same posterior.
+information and updating the belief by one answer. APReL is imported from ``--aprel``, a checkout of its repository;
+the "plain" row is the same selection and update written as loops over comparisons and samples with a Metropolis chain
+of the same length as APReL's default. Both sides run in this process, one after the other, so that their ratio stands
+on a shared machine too. *Questions to close the gap*: the same simulated users, answered by the same coins, asked by
+each rule until a plan is acceptable with the success rate; choix fits Bradley-Terry scores to random comparisons of
+the plans and is stopped by the same posterior.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def test_the_page_shows_lost_and_false_bits_and_the_curve() -> None:
     assert len(data("page.html")) == 2
     write_values_report(curve, "alone.html")
     assert "Over-optimisation" in Path("alone.html").read_text(encoding="utf-8")
-    assert [s.title for s in ledger_sections(lost)] == ["The account", "The sources", "What to ask next"]
+    assert [s.title for s in ledger_sections(lost)] == ["The account", "The sources"]
     for read, record in ((ledger_sections, lost), (overoptimisation_sections, curve)):
         with pytest.raises(CheckpointError, match="schema"):
             read({**record, "schema": "pindown/other/1"})

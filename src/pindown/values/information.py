@@ -106,16 +106,15 @@ def information_chain(population: Population, weights: Array, asked: Sequence[As
 def _increment(before: _Stage, stage: _Stage, which: int, size: float, reference: str) -> Estimate:
     value = (stage.known - before.known) if which == 0 else (stage.alone - before.alone)
     error = _spread(stage.pointwise[which] - before.pointwise[which], stage, size)
-    support = (0.0, math.inf)
     if stage.exact and math.isinf(size):
-        return Estimate(bits(max(0.0, value)), 0.0, "bits", "exact", Status.REACHED, reference, support=support)
+        return Estimate(bits(max(0.0, value)), 0.0, "bits", "exact", Status.REACHED, reference)
     bias = stage.bias - before.bias if math.isfinite(stage.bias) else math.inf
     if bits(2.0 * abs(bias)) > 1.0:
         status = Status.NOT_CONVERGED
-        return Estimate(bits(max(0.0, value)), bits(error), "bits", "lower_bound", status, reference, support=support)
+        return Estimate(bits(max(0.0, value)), bits(error), "bits", "lower_bound", status, reference)
     status = Status.WIDENED if abs(bias) > error else Status.REACHED
     stderr = bits(math.hypot(error, bias))
-    return Estimate(bits(max(0.0, value + bias)), stderr, "bits", "estimate", status, reference, support=support)
+    return Estimate(bits(max(0.0, value + bias)), stderr, "bits", "estimate", status, reference)
 
 
 def _difference(before: _Stage, stage: _Stage, size: float) -> float:
@@ -202,7 +201,7 @@ def _by_nesting(
 ) -> list[_Stage]:
     """Draws of value and answers; the inner average runs over all particles."""
     n, finite = len(population), population.prior.finite
-    outer = min(_OUTER, max(500, n)) if finite else min(_OUTER, n)
+    outer = _OUTER if finite else min(_OUTER, n)
     drawn = rng.choice(n, outer, p=weights) if finite else rng.permutation(n)[:outer]
     value, code = population.labels()
     joint = np.zeros((outer, n))

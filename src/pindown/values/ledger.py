@@ -167,7 +167,7 @@ def _target(
     at = [float(x[order][min(int(np.searchsorted(reached, q)), len(x) - 1)]) for q in (0.25, 0.5, 0.75)]
     exact = problem.prior.finite and not problem.plans.drawn
     kind = "exact" if exact else "estimate"
-    figure = Estimate(0.0 + mean, math.sqrt(variance), "bits", kind, Status.REACHED, reference, support=(0.0, math.inf))
+    figure = Estimate(0.0 + mean, math.sqrt(variance), "bits", kind, Status.REACHED, reference)
     return figure, (at[0], at[1], at[2])
 
 

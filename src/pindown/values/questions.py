@@ -174,7 +174,7 @@ def describe(
     reference = problem.prior.reference
 
     def bits_of(x: float) -> Estimate:
-        return Estimate(x, stderr, "bits", kind, reference=reference, support=(0.0, math.inf))
+        return Estimate(x, stderr, "bits", kind, reference=reference)
 
     return Question(
         name, q, source.question_text(q, problem.plans), tuple(source.answer_texts(q, problem.plans)), bits_of(total),

@@ -78,7 +78,7 @@ def required_bits(population: Population, weights: Array, success: float, refere
     found = _table(population, weights)
     if found is None:
         status = Status.UNSUPPORTED
-        return Estimate(math.nan, math.nan, "bits", "estimate", status, reference, support=(0.0, math.inf))
+        return Estimate(math.nan, math.nan, "bits", "estimate", status, reference)
     w, table = found
     any_plan = float(w[table.any(axis=1)].sum())
     if any_plan < success - 1e-12:
@@ -87,7 +87,7 @@ def required_bits(population: Population, weights: Array, success: float, refere
     value, half = bits(low + high) / 2.0, max(0.0, bits(high - low) / 2.0)
     if half <= 1e-6:
         return Estimate(max(0.0, value), 0.0, "bits", "exact", Status.REACHED, reference)
-    return Estimate(value, half, "bits", "estimate", Status.WIDENED, reference, support=(0.0, math.inf))
+    return Estimate(value, half, "bits", "estimate", Status.WIDENED, reference)
 
 
 def rate(weights: Array, acceptable: NDArray[np.bool_], miss: float) -> tuple[float, float]:
