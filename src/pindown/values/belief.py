@@ -28,8 +28,8 @@ __all__ = ["Belief"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-_MOST_ROUNDS, _LEAST_ROUNDS = 60, 6
-_MOVED = 0.85  # stop once the population's correlation with where it started has fallen below 1 − this
+_MOST_ROUNDS, _LEAST_ROUNDS = 30, 4
+_MOVED = 0.6  # of twice the variance: how far particles go on average before the moves end
 _AIM = 0.3
 _MOVES, _RESAMPLING = 21, 22
 
