@@ -77,10 +77,10 @@ def test_normal_value_and_error_give_the_expected_maximum_over_root_two() -> Non
     assert best_of_n_value(256).value == pytest.approx(maximum / math.sqrt(2), abs=2e-3)
     assert best_of_n_value(1).value == pytest.approx(0.0, abs=1e-9)
     rng = np.random.default_rng(1)
-    value = rng.normal(size=100_000)
-    found = pindown.overoptimisation(value, value + rng.normal(size=100_000), n=[1, 16, 256])
+    value = rng.normal(size=60_000)
+    found = pindown.overoptimisation(value, value + rng.normal(size=60_000), n=[1, 16, 256])
     last = found.curves[0].points[-1]
-    assert last.true.stderr < 0.05
+    assert last.true.stderr < 0.07
     assert last.true.value == pytest.approx(1.999, abs=4 * last.true.stderr)
     assert last.bits.value == pytest.approx(best_of_n_bits(256).value, abs=1e-12)
     assert found.tail.heavy is False
@@ -100,8 +100,8 @@ def test_an_error_of_heavy_tail_brings_the_value_back_to_nothing() -> None:
     assert limit == pytest.approx(0.086, abs=1e-3)
     assert max(curve) > 4 * curve[-1]
     rng = np.random.default_rng(2)
-    value = rng.normal(size=100_000)
-    found = pindown.overoptimisation(value, value + rng.standard_t(3, size=100_000), n=[1, 4, 16, 64, 1024, 4096])
+    value = rng.normal(size=60_000)
+    found = pindown.overoptimisation(value, value + rng.standard_t(3, size=60_000), n=[1, 4, 16, 64, 1024])
     for point in found.curves[0].points:
         truth = best_of_n_value(int(point.parameter), error=law).value
         assert point.true.value == pytest.approx(truth, abs=4 * point.true.stderr + 2e-3)

@@ -109,7 +109,7 @@ def _increment(before: _Stage, stage: _Stage, which: int, size: float, reference
     if stage.exact and math.isinf(size):
         return Estimate(bits(max(0.0, value)), 0.0, "bits", "exact", Status.REACHED, reference)
     bias = stage.bias - before.bias if math.isfinite(stage.bias) else math.inf
-    if bits(2.0 * abs(bias)) > 1.0:
+    if bits(2.0 * max(abs(bias), stage.bias)) > 1.0:  # particles that are told apart already hide what is added
         status = Status.NOT_CONVERGED
         return Estimate(bits(max(0.0, value)), bits(error), "bits", "lower_bound", status, reference)
     status = Status.WIDENED if abs(bias) > error else Status.REACHED

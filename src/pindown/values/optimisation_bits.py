@@ -23,7 +23,7 @@ from pindown.values.plans import normalised
 
 __all__ = ["best_of_n_bits", "best_of_n_value", "quantiliser_bits", "quantiliser_cost"]
 
-_GRID, _FAR = 700, 1e-13
+_GRID, _FAR = 500, 1e-13
 
 
 def best_of_n_bits(n: int, outcomes: Any = None) -> Estimate:
@@ -109,11 +109,11 @@ def best_of_n_value(n: int, value: Any = None, error: Any = None) -> Estimate:
     if not all(hasattr(law, "sf") and hasattr(law, "isf") and hasattr(law, "ppf") for law in (v_law, e_law)):
         raise InputError("a distribution without sf, isf and ppf", "frozen distributions such as scipy.stats.t(3)")
     # The value on cells between normal scores of its quantiles.
-    levels = stats.norm.cdf(np.linspace(-7.3, 7.3, 801))
+    levels = stats.norm.cdf(np.linspace(-7.3, 7.3, 401))
     nodes = np.asarray(v_law.ppf(np.clip(levels, _FAR, 1.0 - _FAR)), dtype=np.float64)
     middle, mass = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(levels) / np.diff(levels).sum()
     # The proxy at fine quantiles of either law far into both tails, and at coarse ones of their sum.
-    fine, coarse = np.linspace(1e-3, 34.0, _GRID), np.linspace(1e-3, 34.0, 40)
+    fine, coarse = np.linspace(1e-3, 34.0, _GRID), np.linspace(1e-3, 34.0, 16)
     marks = [np.concatenate([law.ppf(np.exp(-fine) / 2.0), law.isf(np.exp(-fine) / 2.0)]) for law in (v_law, e_law)]
     both = [np.concatenate([law.ppf(np.exp(-coarse) / 2.0), law.isf(np.exp(-coarse) / 2.0)]) for law in (v_law, e_law)]
     s = np.unique(np.concatenate([*marks, np.add.outer(*both).ravel()]))

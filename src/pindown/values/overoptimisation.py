@@ -25,7 +25,7 @@ from pindown.values.tails import tail_of
 __all__ = ["fit_curve", "overoptimisation"]
 
 Array = NDArray[np.float64]
-_RESAMPLES, _BOOTSTRAP = 60, 41
+_RESAMPLES, _BOOTSTRAP = 40, 41
 _LEAST_SIZE = 30.0
 _FORMS = {"best of n": "d(α − βd)", "KL-regularised": "d(α − β ln d)"}
 
@@ -138,6 +138,7 @@ class _Draws:
         self.reference = f"{self.size:,} draws from the base"
         self.groups = np.cumsum(np.r_[0, np.diff(s) > 0])  # draws of one score are equally good
         self.sizes = np.bincount(self.groups).astype(np.float64)
+        self.below = np.cumsum(counts, axis=1) / self.size
         self.ties = len(self.sizes) < self.size
         self.base = self._figure(np.full(self.size, 1.0 / self.size), counts / self.size)[0]
 
@@ -146,8 +147,7 @@ class _Draws:
         with np.errstate(invalid="ignore"):
             chosen = np.where(i >= n, gammaln(i) - gammaln(np.maximum(i - n + 1, 1)) - gammaln(n), -np.inf)
         total = gammaln(self.size + 1) - gammaln(self.size - n + 1) - gammaln(n + 1)
-        below = np.cumsum(self.counts, axis=1) / self.size
-        resampled = below**n - np.concatenate([np.zeros((len(below), 1)), below[:, :-1]], axis=1) ** n
+        resampled = np.diff(self.below**n, axis=1, prepend=0.0)
         told = best_of_n_bits(n, self.sizes if self.ties else None)
         amount = Estimate(told.value, 0.0, "bits", "exact", Status.REACHED, self.reference)
         return OptimisedPoint(float(n), amount, *self._figure(np.exp(chosen - total), resampled))
