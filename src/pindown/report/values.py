@@ -19,7 +19,6 @@ from pindown.report.value_records import (
     Ledger,
     Overoptimisation,
     Question,
-    SourceLine,
     read_ledger,
     read_overoptimisation,
 )
@@ -128,10 +127,6 @@ def ledger_sections(record: Mapping[str, Any]) -> list[Section]:
     if asked:
         sections.append(Section("What to ask next", (_next(asked),), [_questions(asked)]))
     return sections
-
-
-def _supplied(s: SourceLine) -> Estimate:
-    return s.expected if math.isnan(s.realised.value) else s.realised
 
 
 def _waterfall(r: Ledger) -> Figure:

@@ -105,7 +105,7 @@ def ledger(
     told(0.85, "the next question")
     missing, chance, best = posterior_gap(belief, reachable)
     lines = _lines(problem, belief, asked, expected, realised, missing)
-    open_ = problem.sources and missing.value > 0.0 and reachable
+    open_ = bool(problem.sources) and missing.value > 0.0 and reachable
     spent = spent_questions(problem, given)
     evidence = Estimate(
         0.0 - bits(belief.log_evidence), bits(math.sqrt(belief.evidence_variance)), "bits",

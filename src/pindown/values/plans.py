@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pindown.errors import DataError, InputError
 from pindown.rng import torch_generator
 from pindown.spaces.base import Space, check_count
 
-__all__ = ["Plans"]
+__all__ = ["Plans", "normalised"]
 
 Array = NDArray[np.float64]
 _SAMPLING = 11
@@ -37,8 +37,6 @@ class Plans:
         >>> len(Plans([[1.0, 0.0], [0.0, 1.0]], names=["short", "long"]))
         2
     """
-
-    schema: ClassVar[str] = "plans"
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from pindown.errors import InputError
 from pindown.values.plans import Plans
 from pindown.values.priors import Hypotheses, Prior
 
-__all__ = ["Acceptable", "Population"]
+__all__ = ["Acceptable", "Population", "table_of"]
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -98,7 +98,8 @@ class Population:
         return out
 
     def _judge(self) -> Any:
-        rule, shape = self.rule, (len(self), len(self.plans))
+        rule: Any = self.rule
+        shape = (len(self), len(self.plans))
         if isinstance(rule, float):
             values = self.values()
             return values >= values.max(axis=1, keepdims=True) - rule
@@ -107,8 +108,7 @@ class Population:
             if table.shape != shape:
                 raise InputError(f"acceptable returned shape {table.shape}", f"{shape} for (points, plans)")
             return _boolean(table)
-        rows = self.points[:, 0].astype(np.int64)
-        return rule[rows]
+        return rule[self.points[:, 0].astype(np.int64)]
 
 
 def table_of(rule: Any, prior: Prior, plans: Plans) -> Acceptable:
