@@ -130,16 +130,16 @@ class Overoptimisation:
         """The answer in a few sentences."""
         curve = self.curves[0]
         peak, last = curve.peak, curve.points[-1]
-        fall = peak.true.value - last.true.value
-        error = math.hypot(_error(peak.true), _error(last.true))
-        if peak is not last and fall > 2.0 * error:
+        after = curve.points[curve.points.index(peak) + 1 :]
+        fallen = max(after, key=lambda p: _falls(peak, p), default=None)
+        if fallen is not None and _falls(peak, fallen) > 2.0:
             first = (
                 f"Over-optimised: by {curve.method} the true value peaks at {peak.bits.value:.3g} bits "
-                f"({peak.true.value:.4g}) and has fallen to {last.true.value:.4g} at {last.bits.value:.3g} bits."
+                f"({peak.true.value:.4g}) and has fallen to {fallen.true.value:.4g} at {fallen.bits.value:.3g} bits."
             )
         else:
             first = (
-                f"No over-optimisation seen up to {last.bits.value:.3g} bits: the true value there is "
+                f"No over-optimisation beyond chance up to {last.bits.value:.3g} bits: the true value there is "
                 f"{last.true.value:.4g}, from {self.base.value:.4g} for the base."
             )
         if self.tail.heavy:
@@ -212,5 +212,8 @@ class Overoptimisation:
         return f"<p>{html.escape(self.verdict)}</p>{self.to_dataframe().round(4).to_html(index=False)}"
 
 
-def _error(e: Estimate) -> float:
-    return e.stderr if math.isfinite(e.stderr) else 0.0
+def _falls(peak: OptimisedPoint, point: OptimisedPoint) -> float:
+    """By how many standard errors the true value is below that of the peak."""
+    error = math.hypot(*(p.true.stderr for p in (peak, point)))
+    fall = peak.true.value - point.true.value
+    return fall / error if error > 0.0 else math.copysign(math.inf, fall) if fall else 0.0
