@@ -43,7 +43,7 @@ def best_of_n_bits(n: int, outcomes: Any = None) -> Estimate:
 
     Example:
         >>> print(best_of_n_bits(1024), best_of_n_bits(1024, outcomes=100))
-        ≤ 8.55871 bits 6.64328 bits
+        ≤ 8.55871 bits 6.6433 bits
     """
     n = check_count(n, "n")
     if outcomes is None:
