@@ -185,4 +185,4 @@ class Belief:
             np.append(np.zeros(d), -1.0), A_ub=np.hstack([-cuts, np.ones((len(cuts), 1))]), b_ub=np.zeros(len(cuts)),
             bounds=[*[(-1.0, 1.0)] * d, (None, 1.0)],
         )  # fmt: skip
-        return bool(best.status == 0 and -best.fun < 1e-9)
+        return bool(best.status == 0 and best.fun is not None and -best.fun < 1e-9)

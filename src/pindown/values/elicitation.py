@@ -58,7 +58,8 @@ class Elicitation:
         answers: Any = None,
     ) -> None:
         check_criterion(by)
-        self.problem, self.seed, self.by = problem, seed, by
+        self.problem, self.seed = problem, seed
+        self.by: Criterion = by
         self.file = None if file is None else Path(file)
         self.answers: list[Answer] = []
         self.mark = _mark(problem, seed, by)

@@ -57,8 +57,8 @@ class Population:
 
     def acceptable_of(self, which: IntArray) -> BoolArray:
         """The same for some plans, dense."""
-        table = self.acceptable()
-        return table[:, which].toarray() if sparse.issparse(table) else table[:, which]
+        picked: Any = self.acceptable()[:, which]
+        return picked if isinstance(picked, np.ndarray) else picked.toarray()
 
     def shares(self) -> Array:
         """The share of the plans' base measure that each value accepts."""
@@ -70,12 +70,14 @@ class Population:
 
     def decisions(self) -> IntArray:
         """The best plan of each value; where plans have no numbers the first acceptable one."""
-        if self._decisions is None:
+        found = self._decisions
+        if found is None:
             if isinstance(self.prior, Hypotheses) and self.prior.table is None:
-                self._decisions = _first(self.acceptable())
+                found = _first(self.acceptable())
             else:
-                self._decisions = self.values().argmax(axis=1).astype(np.int64)
-        return self._decisions
+                found = np.asarray(self.values().argmax(axis=1), dtype=np.int64)
+            self._decisions = found
+        return found
 
     def labels(self) -> tuple[IntArray | None, IntArray | None]:
         """Labels of value and encoding of each point; None where all values differ, or the encoding is known."""
@@ -146,7 +148,7 @@ def table_of(rule: Any, prior: Prior, plans: Plans) -> Acceptable:
 
 def _first(table: Any) -> IntArray:
     """The first acceptable plan of each value; the first of all where there is none."""
-    if not sparse.issparse(table):
+    if isinstance(table, np.ndarray):
         return np.asarray(table.argmax(axis=1), dtype=np.int64)
     table.sort_indices()
     found, starts = np.zeros(table.shape[0], dtype=np.int64), table.indptr

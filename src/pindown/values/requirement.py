@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.special import xlogy
 
 from pindown.estimate import Estimate, Status, bits
@@ -147,13 +146,14 @@ def _table(population: Population, weights: Array) -> tuple[Array, NDArray[np.bo
     """Weights and acceptable plans of the distinct values; None where there are too many."""
     value, _ = population.labels()
     table: Any = population.acceptable()
+    w: Array = weights
     if value is not None:
         distinct, first, place = np.unique(value, return_index=True, return_inverse=True)
-        weights, table = np.bincount(place.ravel(), weights, len(distinct)), table[first]
+        w, table = np.bincount(place.ravel(), weights, len(distinct)).astype(np.float64), table[first]
     if table.shape[0] * table.shape[1] > _MOST_CELLS:
         return None
-    dense = table.toarray() > 0 if sparse.issparse(table) else table
-    alive = weights > 0
+    dense = table if isinstance(table, np.ndarray) else table.toarray() > 0
+    alive = w > 0
     rows, place = np.unique(np.packbits(dense[alive], axis=1), axis=0, return_inverse=True)
-    merged = np.bincount(place.ravel(), weights[alive], len(rows))
+    merged = np.bincount(place.ravel(), w[alive], len(rows)).astype(np.float64)
     return merged, np.unpackbits(rows, axis=1, count=dense.shape[1]).astype(np.bool_)
