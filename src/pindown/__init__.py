@@ -72,6 +72,11 @@ if TYPE_CHECKING:
     from pindown.spaces.product import Product
     from pindown.spaces.simplex import Simplex
     from pindown.spaces.subset import Subset
+    from pindown.values.ledger import ledger
+    from pindown.values.ledger_result import Ledger
+    from pindown.values.overoptimisation import overoptimisation
+    from pindown.values.overoptimisation_result import Overoptimisation
+    from pindown.values.problem import ValueProblem
 
     __version__: str
 
@@ -95,10 +100,12 @@ __all__ = [
     "LearningCoefficient",
     "LearningCurve",
     "Lotteries",
+    "Ledger",
     "Menus",
     "NetworkComparison",
     "NoiseTolerance",
     "OutputError",
+    "Overoptimisation",
     "Pairs",
     "PindownError",
     "Policy",
@@ -114,6 +121,7 @@ __all__ = [
     "Trades",
     "TwoSided",
     "ValueCache",
+    "ValueProblem",
     "WaterFilling",
     "Weights",
     "__version__",
@@ -127,8 +135,10 @@ __all__ = [
     "concentration",
     "learning_coefficient",
     "learning_coefficient_over_training",
+    "ledger",
     "measure",
     "noise_tolerance",
+    "overoptimisation",
     "pretrained",
     "pruning",
     "spectrum",
@@ -192,6 +202,11 @@ _HOME = {
     "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
+    "Ledger": "pindown.values.ledger_result",
+    "Overoptimisation": "pindown.values.overoptimisation_result",
+    "ValueProblem": "pindown.values.problem",
+    "ledger": "pindown.values.ledger",
+    "overoptimisation": "pindown.values.overoptimisation",
     "basin": "pindown.network.basin",
     "spectrum": "pindown.network.spectrum",
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import depth_fixture as deep
+import numpy as np
 import pytest
 import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -24,6 +25,9 @@ import pindown
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
+from pindown.report.values import write_values_report
+from pindown.values.priors import Hypotheses
+from pindown.values.reading_sources import Channel
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +61,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_choices_report(pindown.coherence(ring, particles=50, repeats=2).to_dict(), folder / "choices.html")
     log = pindown.Trades(["a", "a", "b", "c"], ["b", "c", "c", "b"], [1, 1, 0, 0])
     write_choices_report(pindown.subagents(log).to_dict(), folder / "committee.html")
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee")}
+    pad = Channel(np.eye(4)[np.arange(16) // 4 ^ np.arange(16) % 4][:, None, :], name="message")
+    lost = pindown.ledger(pindown.ValueProblem(4, Hypotheses.encoded(4, 4), np.eye(4), [pad]))
+    draws = np.random.default_rng(0)
+    value = draws.normal(size=2000)
+    curve = pindown.overoptimisation(value, value + draws.standard_t(2, size=2000))
+    write_values_report(lost.to_dict(), folder / "values.html", curve.to_dict())
+    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "values")}
 
 
 class Tab:
@@ -112,7 +122,16 @@ def drawn(page: Page) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3), ("choices", 3), ("committee", 2)],
+    [
+        ("digits", 7),
+        ("hard", 7),
+        ("deep", 24),
+        ("awkward", 11),
+        ("planes", 3),
+        ("choices", 3),
+        ("committee", 2),
+        ("values", 2),
+    ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -1,0 +1,130 @@
+"""``pindown values``: how many bits about values are needed, supplied and missing; ``ask`` asks for them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._output import check_folder, write_json
+from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.errors import InputError
+
+if TYPE_CHECKING:
+    from pindown.values.elicitation import Elicitation
+    from pindown.values.questions import Criterion, Question
+
+__all__ = ["values"]
+
+_RECORD, _REPORT, _ANSWERS, _NO_WORK = "values.json", "report.html", "answers.json", "unfinished"
+_STOP = ("q", "quit", "stop")
+
+
+def values(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[ask] PROBLEM.toml",
+            help="A value problem; after 'ask', ask until its gap is closed.",
+            show_default=False,
+        ),
+    ],
+    by: Annotated[str, typer.Option(help="Choose questions by 'decision' or 'total' information.")] = "decision",
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Of 'ask': file of the answers; a session goes on from it.", show_default="inside --out"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-values"),
+    json: Json = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Tell the bits about values that a decision needs, what each source supplies, what is missing, and what to ask."""
+    asking, file = _words(words)
+    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    check_folder(out, "--out")
+    if answers is not None:
+        check_folder(answers.parent, "--answers")
+    if by not in ("decision", "total"):
+        raise InputError(f"--by {by}", "'decision' or 'total'")
+
+    from pindown.values.elicitation import Elicitation
+    from pindown.values.ledger import ledger
+    from pindown.values.problem_file import read_problem
+
+    problem, recorded = read_problem(file)
+    goal: Criterion = "total" if by == "total" else "decision"
+    kept = answers or out / _ANSWERS
+    if asking:
+        session = Elicitation(problem, seed, by=goal, file=kept, answers=recorded)
+        _ask(session, kept, error=json == STDOUT)
+        recorded = tuple(session.answers)
+    elif answers is not None:
+        recorded = tuple(Elicitation(problem, seed, by=goal, file=answers, answers=recorded).answers)
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            result = ledger(problem, recorded, seed, progress=progress)
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+
+    from pindown.report.values import write_values_report
+
+    record = result.to_dict()
+    write_json(record, out / _RECORD)
+    write_values_report(record, out / _REPORT)
+    if json is not None:
+        give_json(record, json)
+    if not quiet:
+        show(result.summary(), error=json == STDOUT)
+        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+
+
+def _words(words: list[str]) -> tuple[bool, Path]:
+    asking = words[0] == "ask"
+    files = words[1:] if asking else words
+    if len(files) != 1:
+        raise InputError(f"pindown values {' '.join(words)}", "one problem file, or 'ask' and one problem file")
+    return asking, Path(files[0])
+
+
+def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:
+    """Questions on the terminal, one line an answer, until the gap is closed or the person stops."""
+    from pindown.errors import DataError
+
+    if session.answers:
+        show(f"Going on after {len(session.answers)} answers.", error=error)
+    while (question := session.next()) is not None:
+        show(_asked(session, question), error=error)
+        line = sys.stdin.readline()
+        said = line.strip()
+        if not line or said.lower() in _STOP:
+            show(f"Stopped. The answers are kept in {kept}: the same command goes on from there.", error=error)
+            return
+        choice = _choice(question, said)
+        if choice is None:
+            show(f"{said!r} is no answer: give its number or its text, or q to stop.", error=error)
+            continue
+        try:
+            session.answer(question, choice)
+        except DataError as contradiction:
+            show(f"Not taken: {contradiction}", error=error)
+    show(f"Nothing more to ask. Best plan: {session.best_plan} ({session.chance} to be acceptable).", error=error)
+
+
+def _asked(session: Elicitation, question: Question) -> str:
+    options = "  ".join(f"[{i + 1}] {text}" for i, text in enumerate(question.answers))
+    worth = f"{question.decision.value:.2f} bits about the decision, {question.total.value:.2f} in all"
+    head = f"{question.source} (price {question.price:g}; {worth}; missing {session.missing})"
+    return f"\n{head}\n{question.text}\n  {options}"
+
+
+def _choice(question: Question, said: str) -> int | None:
+    if said in question.answers:
+        return question.answers.index(said)
+    if said.isdecimal() and 1 <= int(said) <= len(question.answers):
+        return int(said) - 1
+    return None
