@@ -24,6 +24,7 @@ import pindown
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
+from pindown.report.fermi import write_fermi_report
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_choices_report(pindown.coherence(ring, particles=50, repeats=2).to_dict(), folder / "choices.html")
     log = pindown.Trades(["a", "a", "b", "c"], ["b", "c", "c", "b"], [1, 1, 0, 0])
     write_choices_report(pindown.subagents(log).to_dict(), folder / "committee.html")
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee")}
+    values = pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64)
+    write_fermi_report(values.to_dict(), folder / "fermi.html")
+    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "fermi")}
 
 
 class Tab:
@@ -112,7 +115,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3), ("choices", 3), ("committee", 2)],
+    [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3), ("choices", 3), ("committee", 2), ("fermi", 9)],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

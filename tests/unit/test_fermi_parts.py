@@ -226,7 +226,9 @@ def test_toml_gives_back_the_same_figures(own_folder: Path) -> None:
 TOML = 'target = "y"\n[quantity.x]\ninterval = [1, 2]\nunit = "bit"\n[quantity.y]\nformula = "{}"\n'
 
 
-@pytest.mark.parametrize("text", ["x.__class__", "x + ", "open('f')", "x ** x", "[x]", "z", "x + 1", "sin()", "1j * x", "y"])
+@pytest.mark.parametrize(
+    "text", ["x.__class__", "x + ", "open('f')", "x ** x", "[x]", "z", "x + 1", "sin()", "1j * x", "y"]
+)
 def test_formulas_are_not_evaluated(text: str) -> None:
     with pytest.raises(DataError, match="'y'"):
         fermi.from_toml(TOML.format(text))

@@ -19,12 +19,11 @@ _RECORD, _REPORT, _MODEL, _NO_WORK = "fermi.json", "report.html", "model.toml", 
 def fermi(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[FILE.toml]", help="The estimate.", show_default="how complex are human values?"
-        ),
+        typer.Argument(metavar="[FILE.toml]", help="The estimate.", show_default="how complex are human values?"),
     ] = None,
     samples: Annotated[int, typer.Option(min=256, help="Points in all, a power of 2.")] = 1 << 14,
-    sensitivity: Annotated[int, typer.Option(min=0, help="Rows for Sobol' indices, a power of 2; 0 for none.")] = 1 << 10,
+    sensitivity: Annotated[int, typer.Option(min=0, help="Rows for Sobol' indices, a power of 2; 0 for none.")] = 1
+    << 10,
     out: Annotated[Path, typer.Option(help="Folder for the report, the record and the estimate as TOML.")] = Path(
         "pindown-fermi"
     ),

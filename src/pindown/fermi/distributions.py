@@ -262,7 +262,9 @@ class Truncated:
         if math.isnan(self.low) or math.isnan(self.high) or not self.low < self.high:
             raise InputError(f"a truncation from {self.low:g} to {self.high:g}", "low below high")
         if isinstance(self.inner, (Discrete, Empirical, Constant)):
-            raise InputError(f"a truncated {self.inner.kind} distribution", "one with a density", "leave out its values")
+            raise InputError(
+                f"a truncated {self.inner.kind} distribution", "one with a density", "leave out its values"
+            )
         if not self._mass() > 1e-12:
             raise InputError(f"a truncation from {self.low:g} to {self.high:g} that leaves nothing", "some probability")
 

@@ -136,8 +136,13 @@ def swings(sampler: Sampler, target: Quantity) -> tuple[Swing, ...]:
         own = inputs[k]
         out.append(
             Swing(
-                sampler.names[k], units.shown(q.unit) if q.distribution is not None else "", float(own[low]),
-                float(own[high]), float(y[low]), float(y[high]), float(y[0]),
+                sampler.names[k],
+                units.shown(q.unit) if q.distribution is not None else "",
+                float(own[low]),
+                float(own[high]),
+                float(y[low]),
+                float(y[high]),
+                float(y[0]),
             )  # fmt: skip
         )
     if all(min(s.low, s.high) > 0 for s in out):

@@ -293,7 +293,9 @@ class FermiResult:
             r = dict(record)
             sensitivity = tuple(
                 Sensitivity(
-                    str(s["name"]), tuple(map(str, s["members"])), Estimate.from_dict(s["first"]),
+                    str(s["name"]),
+                    tuple(map(str, s["members"])),
+                    Estimate.from_dict(s["first"]),
                     Estimate.from_dict(s["total"]),
                 )  # fmt: skip
                 for s in r["sensitivity"]

@@ -182,7 +182,7 @@ class _Reader:
 
     def model(self) -> Model:
         if "target" not in self.record:
-            raise DataError(f"{self.where} without a target", "target = \"NAME\" of the quantity that is asked for")
+            raise DataError(f"{self.where} without a target", 'target = "NAME" of the quantity that is asked for')
         target = self.quantity(self._string(self.record["target"], "target"))
         routes, beside = (tuple(self.quantity(n) for n in self._strings(k)) for k in ("routes", "beside"))
         for word in self.tables:  # what nothing uses is read too, so that a mistake in it is told
@@ -222,10 +222,19 @@ class _Reader:
             raise DataError(f"{place}: unknown key {unknown[0]!r}", f"one of {', '.join((*_HOW, *_MORE))}")
         how = [key for key in _HOW if key in table]
         if len(how) != 1:
-            raise DataError(f"{place} with {' and '.join(how) or 'nothing'} to tell its value", f"one of {', '.join(_HOW)}")
-        name, unit, source = (self._string(table.get(k, d), k) for k, d in (("name", word), ("unit", ""), ("source", "")))
+            raise DataError(
+                f"{place} with {' and '.join(how) or 'nothing'} to tell its value", f"one of {', '.join(_HOW)}"
+            )
+        name, unit, source = (
+            self._string(table.get(k, d), k) for k, d in (("name", word), ("unit", ""), ("source", ""))
+        )
         bound = self._string(table["bound"], "bound") if "bound" in table else None
-        allowed = {"interval": {"mass", "shape", "truncate"}, "mixture": {"weights"}, "formula": set[str](), "value": set[str]()}
+        allowed = {
+            "interval": {"mass", "shape", "truncate"},
+            "mixture": {"weights"},
+            "formula": set[str](),
+            "value": set[str](),
+        }
         stray = sorted({"mass", "shape", "truncate", "weights"} & set(table) - allowed.get(how[0], {"truncate"}))
         if stray:
             raise DataError(f"{place}: {stray[0]} beside {how[0]}", "a key that belongs to it")
@@ -276,7 +285,12 @@ class _Reader:
         if not isinstance(table, Mapping) or set(table) != {"between", "rank"}:
             raise DataError(f"{self.where}: correlation {table!r}", wanted)
         between, rank = table["between"], table["rank"]
-        if not isinstance(between, list) or len(between) != 2 or isinstance(rank, bool) or not isinstance(rank, (int, float)):
+        if (
+            not isinstance(between, list)
+            or len(between) != 2
+            or isinstance(rank, bool)
+            or not isinstance(rank, (int, float))
+        ):
             raise DataError(f"{self.where}: correlation {table!r}", wanted)
         a, b = (self.quantity(self._string(w, "between")).name for w in between)
         return a, b, float(rank)
@@ -291,4 +305,3 @@ class _Reader:
         if not isinstance(value, str):
             raise DataError(f"{self.where}: {key} = {value!r}", "a text")
         return value
-

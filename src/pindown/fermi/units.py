@@ -54,7 +54,9 @@ def parse_unit(text: str) -> str:
         offset = registry.Quantity(0.0, unit).to_root_units().magnitude != 0.0
     except Exception as error:  # noqa: BLE001 - pint's parser lets Python's own syntax and token errors through
         raise InputError(
-            f"the unit {text!r}", "one that pint knows", f"counted things are {', '.join(c.split()[0] for c in COUNTED)}"
+            f"the unit {text!r}",
+            "one that pint knows",
+            f"counted things are {', '.join(c.split()[0] for c in COUNTED)}",
         ) from error
     if offset:
         raise InputError(f"the unit {text!r}, whose zero is not nothing", "a unit that can be multiplied", "use kelvin")

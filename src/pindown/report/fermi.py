@@ -70,7 +70,8 @@ def _answer(f: Fermi) -> Section:
         other = "lower" if a.bound == "upper" else "upper"
         blocks.append(
             Notice(
-                "caution", "One side only",
+                "caution",
+                "One side only",
                 f"Only {a.bound} bounds are known. Nothing here gives a {other} bound, so that there is no two-sided "
                 "interval; the spread shown is of the bound.",
             )  # fmt: skip
@@ -165,14 +166,22 @@ def _routes(f: Fermi) -> Section:
             ys += [float(k), float(k), None]
         traces.append(
             {
-                "type": "scatter", "mode": "lines", "x": xs, "y": ys, "showlegend": False, "hoverinfo": "skip",
+                "type": "scatter",
+                "mode": "lines",
+                "x": xs,
+                "y": ys,
+                "showlegend": False,
+                "hoverinfo": "skip",
                 "line": {"color": colour, "width": 3},
             }  # fmt: skip
         )
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "x": [_middle(o).value for _, o in chosen],
-                "y": [float(k) for k, _ in chosen], "name": kind,
+                "type": "scatter",
+                "mode": "markers",
+                "x": [_middle(o).value for _, o in chosen],
+                "y": [float(k) for k, _ in chosen],
+                "name": kind,
                 "marker": {"symbol": [_symbol(o, symbol) for _, o in chosen], "size": 10, "color": colour},
                 "text": [charts.plain(f"{o.name}: {_span(o, f.unit)}", 200) for _, o in chosen],
                 "hovertemplate": "%{text}<extra></extra>",
@@ -248,7 +257,9 @@ def _deciding(f: Fermi) -> Section:
         "The total index of an input is the share of the variance that is left where all others are known, the first-order "
         "index the share that knowing it removes. Correlated inputs are judged together.",
     )
-    limits = ("What decides the spread is not what is most likely wrong: an input that is stated too surely has a low index.",)
+    limits = (
+        "What decides the spread is not what is most likely wrong: an input that is stated too surely has a low index.",
+    )
     return Section("What decides it", said, blocks, method, limits)
 
 
@@ -269,24 +280,38 @@ def _tornado(f: Fermi) -> Figure:
             ys += [float(k), float(k), None]
         traces.append(
             {
-                "type": "scatter", "mode": "lines", "x": xs, "y": ys, "showlegend": False, "hoverinfo": "skip",
+                "type": "scatter",
+                "mode": "lines",
+                "x": xs,
+                "y": ys,
+                "showlegend": False,
+                "hoverinfo": "skip",
                 "line": {"color": colour, "width": 12},
             }  # fmt: skip
         )
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "x": [getattr(s, end) for s in bars],
-                "y": [float(k) for k in range(len(bars))], "name": name,
+                "type": "scatter",
+                "mode": "markers",
+                "x": [getattr(s, end) for s in bars],
+                "y": [float(k) for k in range(len(bars))],
+                "name": name,
                 "marker": {"symbol": symbol, "size": 9, "color": colour},
-                "text": [charts.plain(f"{s.name} = {_with_unit(getattr(s, at), s.unit)}: "
-                                      f"{_with_unit(getattr(s, end), f.unit)}", 200) for s in bars],
+                "text": [
+                    charts.plain(
+                        f"{s.name} = {_with_unit(getattr(s, at), s.unit)}: {_with_unit(getattr(s, end), f.unit)}", 200
+                    )
+                    for s in bars
+                ],
                 "hovertemplate": "%{text}<extra></extra>",
             }  # fmt: skip
         )
     left = len(f.swings) - len(bars)
     rows: list[Row] = [[s.name, s.unit if s.unit != "1" else "", s.input_low, s.input_high, s.low, s.high]
                        for s in f.swings]  # fmt: skip
-    axis = charts.numeric_axis(f"{f.answer.name}, {f.unit}", values) if log else charts.axis(f"{f.answer.name}, {f.unit}")
+    axis = (
+        charts.numeric_axis(f"{f.answer.name}, {f.unit}", values) if log else charts.axis(f"{f.answer.name}, {f.unit}")
+    )
     return Figure(
         title="One input at a time",
         spec={
