@@ -4,8 +4,8 @@
 
 The model is the built-in one of human values. squigglepy samples each of its inputs by plain Monte Carlo, and the same
 formula runs on its draws, so that both packages estimate one thing. It runs under ``--peers-python``, which needs
-squigglepy 0.30. The reference is pindown's own answer from 2^20 points at another seed, checked against plain Monte Carlo
-with numpy of as many draws. Seconds are CPU seconds inside each interpreter, imports left out.
+squigglepy 0.30. The reference is pindown's own answer from 2^20 points at another seed, checked against plain draws by
+numpy, as many. Seconds are CPU seconds inside each interpreter, imports left out.
 """
 
 from __future__ import annotations

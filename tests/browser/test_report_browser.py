@@ -115,7 +115,16 @@ def drawn(page: Page) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("digits", 7), ("hard", 7), ("deep", 24), ("awkward", 11), ("planes", 3), ("choices", 3), ("committee", 2), ("fermi", 9)],
+    [
+        ("digits", 7),
+        ("hard", 7),
+        ("deep", 24),
+        ("awkward", 11),
+        ("planes", 3),
+        ("choices", 3),
+        ("committee", 2),
+        ("fermi", 9),
+    ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])

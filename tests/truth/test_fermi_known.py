@@ -16,7 +16,7 @@ Z95 = float(stats.norm.ppf(0.95))
 
 
 def agrees(found: Estimate, exact: float, ceiling: float) -> bool:
-    """Within five standard errors (with 15 degrees of freedom one in six thousand is farther), error below a ceiling."""
+    """Within five standard errors (with 15 degrees of freedom one in six thousand is farther); the error is capped."""
     assert found.stderr <= ceiling * abs(exact), f"{found} for {exact}: the error is too large to tell"
     return abs(found.value - exact) <= 5.0 * found.stderr + 1e-12 * abs(exact)
 
@@ -116,7 +116,7 @@ def test_a_mixture_has_the_mixed_distribution() -> None:
     a, b = fermi.normal(0, 1), fermi.normal(5, 2)
     found = fermi.estimate(fermi.mixture([a, b], [3, 1]))
     for p, e in found.percentiles.items():
-        exact = brentq(lambda x: 0.75 * stats.norm.cdf(x) + 0.25 * stats.norm.cdf(x, 5, 2) - p / 100, -9, 20)
+        exact = brentq(lambda x, p=p: 0.75 * stats.norm.cdf(x) + 0.25 * stats.norm.cdf(x, 5, 2) - p / 100, -9, 20)
         assert abs(e.value - exact) <= 5 * e.stderr
         assert e.stderr < 0.08
 
@@ -155,7 +155,7 @@ def test_discrete_and_empirical_values() -> None:
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    """Of 40 intervals of 95%, 33 or fewer hold the truth with a chance of 0.3%; a spread three times less would show."""
+    """Of 40 intervals of 95%, 33 or fewer hold the truth with a chance of 0.3% at most; too narrow ones would show."""
     a, b, c = lognormals()
     exact = 8.0 * math.exp(Z95 * math.sqrt(sum(s * s for s in SIGMAS)))
     covered = narrow = 0
@@ -183,7 +183,7 @@ def test_scrambled_points_err_less_than_random_ones() -> None:
 
 
 def test_human_values_by_hand() -> None:
-    """The table of the routes: 3e9 × 2 bits; 10% to 15% of it; 26,000 genes of 3,000 bases; 30 to 100 MB; 1 bit / 1e-8."""
+    """The routes: 3e9 × 2 bits; 10% to 15% of it; 26,000 genes of 3,000 bases; 30 to 100 MB; 1 bit / 1e-8."""
     found = fermi.estimate(fermi.human_values(points=True), samples=256)
     points = {n.name: n.middle for n in found.nodes}
     assert points["genome"] == 6e9

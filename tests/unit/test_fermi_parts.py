@@ -156,7 +156,8 @@ def test_bounds_follow_from_the_parts() -> None:
         upper / lower: "upper", upper * lower: "neither", upper - upper: "neither", upper * around: "neither",
         guess * 2: "guess", fermi.constant(2) * 3: "exact", lower**-2: "upper", -lower: "upper",
         fermi.minimum(upper, guess): "upper", fermi.mixture([1, 2]): "guess", fermi.log2(upper): "upper",
-        fermi.sin(upper): "neither", guess / around: "guess", upper / around: "neither", fermi.absolute(-upper): "upper",
+        fermi.sin(upper): "neither", guess / around: "guess", upper / around: "neither", 
+        fermi.absolute(-upper): "upper",
     }  # fmt: skip
     assert {q: q.bound for q in cases} == cases
     assert follows([], []) == "exact"
@@ -188,8 +189,8 @@ def test_one_sided_estimates_refuse_the_other_side() -> None:
 def test_routes_are_combined_by_what_they_are() -> None:
     routes = [
         fermi.interval(lo, hi, unit="bit", name=n, bound=b)
-        for n, b, lo, hi in [("u", "upper", 10, 20), ("v", "upper", 15, 30), ("l", "lower", 5, 12), ("m", "lower", 1, 2),
-                             ("g", "guess", 8, 9), ("h", "guess", 9, 30)]
+        for n, b, lo, hi in [("u", "upper", 10, 20), ("v", "upper", 15, 30), ("l", "lower", 5, 12), 
+                             ("m", "lower", 1, 2), ("g", "guess", 8, 9), ("h", "guess", 9, 30)]
     ]  # fmt: skip
     found = fermi.estimate(fermi.Model(routes[4] * 1, tuple(routes)), samples=4096, sensitivity=0)
     least, largest, pool = found.combined

@@ -190,7 +190,7 @@ class Discrete:
     def __post_init__(self) -> None:
         if not self.values or len(self.values) != len(self.probabilities):
             raise InputError(
-                f"{len(self.values)} values with {len(self.probabilities)} probabilities", "as many of the one as of the other"
+                f"{len(self.values)} values with {len(self.probabilities)} probabilities", "as many of each"
             )  # fmt: skip
         finite("a value", *self.values)
         finite("a probability of", *self.probabilities)
@@ -292,8 +292,8 @@ class Truncated:
 def from_interval(low: float, high: float, mass: float, shape: str) -> LogNormal | Normal:
     r"""The log-normal or normal distribution with ``mass`` between two ends, half of the rest on either side.
 
-    With q the quantile of :math:`(1 + \text{mass})/2`: mean (low + high)/2 and standard deviation (high − low)/2q, on the
-    logarithm for the log-normal.
+    With q the quantile of :math:`(1 + \text{mass})/2`: mean (low + high)/2 and standard deviation (high − low)/2q, on
+    the logarithm for the log-normal.
     """
     finite("an end of", low, high)
     if not low < high:

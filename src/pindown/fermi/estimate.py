@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pindown import __version__
 from pindown.errors import InputError
-from pindown.estimate import Estimate, Status
+from pindown.estimate import Estimate
 from pindown.fermi import quantiles, units
 from pindown.fermi.bounds import Bound
 from pindown.fermi.distributions import Constant

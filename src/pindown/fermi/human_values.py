@@ -18,13 +18,13 @@ def human_values(*, points: bool = False) -> Model:
 
     What is inborn passes through the genome, so that the genome's length, what of it is functional, its genes, its size
     when compressed, and what selection can keep against mutation each bound it from above: five routes, narrowed by the
-    share that is specific to the brain and the share of that which bears on values. What is learnt passes through what a
-    person takes in. The answer is the least of the five plus what is learnt. **No route bounds it from below.**
+    share that is specific to the brain and the share of that which bears on values. What is learnt passes through what
+    a person takes in. The answer is the least of the five plus what is learnt. **No route bounds it from below.**
 
     Beside it stand the decoder (a description of values is read by something, which is not in it) and what each kind of
-    answer can say in a lifetime: at most :math:`n(1 - h(\varepsilon))` bits by n comparisons of which a share ε is wrong,
-    at most :math:`n(\log_2 k - h(\varepsilon) - \varepsilon\log_2(k-1))` by n choices among k (the capacity of a symmetric
-    channel; Cover and Thomas, Elements of Information Theory, 2nd ed., 7.2).
+    answer can say in a lifetime: at most :math:`n(1 - h(\varepsilon))` bits by n comparisons of which ε are wrong,
+    at most :math:`n(\log_2 k - h(\varepsilon) - \varepsilon\log_2(k-1))` by n choices among k (the capacity of a
+    symmetric channel; Cover and Thomas, Elements of Information Theory, 2nd ed., 7.2).
 
     Args:
         points: one value for each input in place of its range, for a calculation by hand.
@@ -113,11 +113,11 @@ def human_values(*, points: bool = False) -> Model:
         notes=(
             "Every route is an upper bound and none a lower one: nothing here says that values are complex.",
             "No figure is attributed to a talk or an essay on the question: none could be verified there.",
-            "That selection keeps no more than a bit a generation over the mutation rate is disputed: with recombination"
-            " simulations kept more. Without that route the bound is looser.",
+            "That selection keeps no more than a bit a generation over the mutation rate is disputed: with"
+            " recombination simulations kept more. Without that route the bound is looser.",
             "A description also needs its interpreter. The decoder stands beside the answer and is not added to it.",
-            "What answers can supply and what a description takes are bits of different kinds: they share an axis and are"
-            " never added. A channel's capacity is at most what is said, so that the gap is no proof either way.",
+            "What answers can supply and what a description takes are bits of different kinds: they share an axis and"
+            " are never added. A channel's capacity is at most what is said, so that the gap is no proof either way.",
         ),
     )
 

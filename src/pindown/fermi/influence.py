@@ -79,8 +79,8 @@ def sobol_indices(sampler: Sampler, target: Quantity, n: int, log: bool, seed: i
     r"""Sobol' indices of each input or correlated group, largest total first.
 
     :math:`S_i = \mathrm{Var}\,E[Y \mid x_i] / \mathrm{Var}\,Y` and
-    :math:`S_{Ti} = E\,\mathrm{Var}[Y \mid x_{\sim i}] / \mathrm{Var}\,Y` of the answer, or of its logarithm, by the design and
-    estimators of Saltelli et al. (2010, Comput. Phys. Commun. 181:259) in SALib, over n (groups + 2) evaluations.
+    :math:`S_{Ti} = E\,\mathrm{Var}[Y \mid x_{\sim i}] / \mathrm{Var}\,Y` of the answer, or of its logarithm, by the design
+    and estimators of Saltelli et al. (2010, Comput. Phys. Commun. 181:259) in SALib, over n (groups + 2) evaluations.
     Standard errors are SALib's, from resampling the rows; for scrambled points they are on the large side.
     """
     groups = list(dict.fromkeys(sampler.groups))
@@ -143,7 +143,7 @@ def swings(sampler: Sampler, target: Quantity) -> tuple[Swing, ...]:
                 float(y[low]),
                 float(y[high]),
                 float(y[0]),
-            )  # fmt: skip
+            )
         )
     if all(min(s.low, s.high) > 0 for s in out):
         return tuple(sorted(out, key=lambda s: -abs(float(np.log(s.high / s.low)))))

@@ -21,7 +21,7 @@ _BINS = 64
 
 @dataclass(frozen=True)
 class Density:
-    """A histogram: ``heights[i]`` is the share of draws between ``edges[i]`` and ``edges[i + 1]``, per unit of the axis.
+    """A histogram: ``heights[i]`` is the share of draws between ``edges[i]`` and ``edges[i + 1]``, per unit.
 
     Attributes:
         edges: ends of the bins, in the quantity's unit; equal steps of log10 where ``log``, else of the value.

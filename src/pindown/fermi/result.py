@@ -29,7 +29,7 @@ class Outcome:
     Attributes:
         name: its name; for a combination how it was combined.
         bound: what is known of it.
-        percentiles: percent to figure, in the answer's unit. Of an upper bound each is an upper bound of that percentile.
+        percentiles: percent to figure, in the answer's unit. Of an upper bound each bounds that percentile.
         density: the histogram; None where there is one value only.
         source: where it comes from.
     """
@@ -94,7 +94,7 @@ class FermiResult:
         swings: the tornado, widest first.
         curves: the answer given one input, for those with the largest total indices.
         routes: independent ways, on the answer's axis.
-        combined: the routes combined: the least of the upper bounds, the largest of the lower ones, the pool of guesses.
+        combined: the routes combined: the least upper bound, the largest lower bound, the pool of guesses.
         contradiction: how likely the combined lower bound lies above the combined upper one; None where one is missing.
         beside: further quantities on the same axis.
         nodes: every named quantity and every input.
@@ -162,7 +162,7 @@ class FermiResult:
         """The two ends between which the quantity lies with chance ``mass``, half of the rest on either side.
 
         Raises:
-            InputError: where only bounds on one side are known, and where the percentiles for ``mass`` were not asked for.
+            InputError: where only bounds on one side are known, and where those percentiles were not asked for.
         """
         if self.bound in ("upper", "lower", "neither"):
             side = {"upper": "upper bounds", "lower": "lower bounds"}.get(self.bound, "no bound that holds")
@@ -297,7 +297,7 @@ class FermiResult:
                     tuple(map(str, s["members"])),
                     Estimate.from_dict(s["first"]),
                     Estimate.from_dict(s["total"]),
-                )  # fmt: skip
+                )
                 for s in r["sensitivity"]
             )
             several = {k: tuple(Outcome.from_dict(o) for o in r[k]) for k in ("routes", "combined", "beside")}

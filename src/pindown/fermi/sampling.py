@@ -27,7 +27,7 @@ class Sampler:
 
     Coordinates stand in the order of the names, so that no rearrangement of a formula changes the points. Correlated
     quantities are joined by a Gaussian copula: with :math:`z = L\,\Phi^{-1}(u)` and :math:`LL^\top = R`,
-    :math:`R_{ij} = 2\sin(\pi\rho_{ij}/6)` for Spearman's :math:`\rho_{ij}` (Pearson 1907), the margins stay what they were.
+    :math:`R_{ij} = 2\sin(\pi\rho_{ij}/6)` for Spearman's :math:`\rho_{ij}` (Pearson 1907), margins stay what they were.
 
     Attributes:
         inputs: the random quantities, by coordinate.
@@ -53,7 +53,7 @@ class Sampler:
         return len(self.inputs)
 
     def values(self, u: Array, wanted: Iterable[Quantity]) -> list[Array]:
-        """Values of the wanted quantities at points ``(n, dim)`` inside the unit cube; each quantity is computed once."""
+        """Values of the wanted quantities at points ``(n, dim)`` of the unit cube; each quantity is computed once."""
         u = self._joined(u)
         found: dict[Quantity, Array] = {}
         with np.errstate(all="ignore"):  # what is not finite is seen in the result and told there

@@ -93,7 +93,8 @@ def from_toml(text: str, where: str = "the text") -> Model:
     except DataError:
         raise
     except InputError as error:
-        raise DataError(error.got if error.got.startswith(where) else f"{where}: {error.got}", error.wanted, error.remedy) from error  # fmt: skip
+        got = error.got if error.got.startswith(where) else f"{where}: {error.got}"
+        raise DataError(got, error.wanted, error.remedy) from error
 
 
 def _inline(q: Quantity) -> bool:

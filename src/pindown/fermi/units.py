@@ -52,7 +52,7 @@ def parse_unit(text: str) -> str:
     try:
         unit = registry.parse_units(words.replace("base pair", "base_pair"))
         offset = registry.Quantity(0.0, unit).to_root_units().magnitude != 0.0
-    except Exception as error:  # noqa: BLE001 - pint's parser lets Python's own syntax and token errors through
+    except Exception as error:  # pint's parser lets Python's own syntax and token errors through
         raise InputError(
             f"the unit {text!r}",
             "one that pint knows",

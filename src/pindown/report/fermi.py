@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ def _answer(f: Fermi) -> Section:
                 "One side only",
                 f"Only {a.bound} bounds are known. Nothing here gives a {other} bound, so that there is no two-sided "
                 "interval; the spread shown is of the bound.",
-            )  # fmt: skip
+            )
         )
     elif a.bound == "neither":
         blocks.append(Notice("bad", "No bound", "Upper and lower bounds are mixed in the answer."))
@@ -85,12 +86,12 @@ def _answer(f: Fermi) -> Section:
     if drawn:
         blocks.append(_density_figure(f, drawn))
     method = (
-        f"{notation.count(f.samples)} points in {f.runs} independent scramblings of a Sobol’ sequence, whose spread is the "
-        f"standard error; {notation.count(f.evaluations)} evaluations in all.",
+        f"{notation.count(f.samples)} points in {f.runs} independent scramblings of a Sobol’ sequence, whose spread is "
+        f"the standard error; {notation.count(f.evaluations)} evaluations in all.",
         "Every quantity was drawn once, wherever it stands.",
     )
     limits = (
-        "The standard errors are of the computation alone. How wrong the inputs are is in the spread, if they are honest.",
+        "The standard errors are of the computation alone. How wrong the inputs are is in the spread, if it is honest.",
         *f.notes,
     )
     return Section("The answer", (f.verdict,), blocks, method, limits)
@@ -104,7 +105,7 @@ def _density_figure(f: Fermi, drawn: Sequence[Outcome]) -> Figure:
     for i, o in enumerate(drawn):
         assert o.density is not None
         edges, heights = o.density.edges, o.density.heights
-        x = [math.sqrt(a * b) if log else (a + b) / 2.0 for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        x = [math.sqrt(a * b) if log else (a + b) / 2.0 for a, b in itertools.pairwise(edges)]
         y = list(heights)
         texts = [f"{o.name}: {notation.number(v)} {f.unit}" for v in x]
         entry = {**charts.line(x, y, i, texts=texts), "name": charts.plain(o.name), "showlegend": True}
@@ -173,7 +174,7 @@ def _routes(f: Fermi) -> Section:
                 "showlegend": False,
                 "hoverinfo": "skip",
                 "line": {"color": colour, "width": 3},
-            }  # fmt: skip
+            }
         )
         traces.append(
             {
@@ -185,7 +186,7 @@ def _routes(f: Fermi) -> Section:
                 "marker": {"symbol": [_symbol(o, symbol) for _, o in chosen], "size": 10, "color": colour},
                 "text": [charts.plain(f"{o.name}: {_span(o, f.unit)}", 200) for _, o in chosen],
                 "hovertemplate": "%{text}<extra></extra>",
-            }  # fmt: skip
+            }
         )
     values = [p.value for _, o in lines for p in (o.points[0], o.points[-1])]
     rows: list[Row] = [[o.name, kind, _KNOWN.get(o.bound, o.bound), o.points[0], _middle(o), o.points[-1]]
@@ -211,8 +212,8 @@ def _routes(f: Fermi) -> Section:
              Column("50% point", estimate=True), Column(high, estimate=True)],
             rows,
         ),
-        caption=f"Bars from the {low} to the {high}, marks at the middle; an arrow to the left is an upper bound, one to "
-        "the right a lower bound.",
+        caption=f"Bars from the {low} to the {high}, marks at the middle; an arrow to the left is an upper bound, one "
+        "to the right a lower bound.",
         height=max(320, 90 + 30 * len(lines)),
     )  # fmt: skip
     said: list[str] = []
@@ -222,7 +223,7 @@ def _routes(f: Fermi) -> Section:
         c = notation.with_error(f.contradiction, percent=True)
         said.append(f"The combined lower bound exceeds the combined upper bound in {c} of the draws.")
     method = (
-        "Upper bounds on one thing combine to the least of them, lower bounds to the largest, guesses to their equal pool.",
+        "Upper bounds on one thing combine to the least of them, lower bounds to the largest, guesses to their pool.",
     )
     limits = ("Routes that share inputs are not independent of each other; their draws share them too.",)
     return Section("The routes, compared", said, [figure], method, limits)
@@ -250,12 +251,12 @@ def _deciding(f: Fermi) -> Section:
         blocks.append(Table("Sobol’ indices", columns, rows))
     blocks += [_curve_figure(f, c) for c in f.curves]
     of = "the logarithm of the answer" if f.log else "the answer"
-    said = [f"Of the variance of {of}, {s.name} accounts for {notation.value_text(s.total, True)} in all." 
+    said = [f"Of the variance of {of}, {s.name} accounts for {notation.value_text(s.total, True)} in all."
             for s in f.sensitivity[:1] if math.isfinite(s.total.value) and len(f.sensitivity) > 1]  # fmt: skip
     method = (
         f"Sobol’ indices are of the variance of {of}, by SALib, each with its own standard error.",
-        "The total index of an input is the share of the variance that is left where all others are known, the first-order "
-        "index the share that knowing it removes. Correlated inputs are judged together.",
+        "The total index of an input is the share of the variance that is left where all others are known, the "
+        "first-order index the share that knowing it removes. Correlated inputs are judged together.",
     )
     limits = (
         "What decides the spread is not what is most likely wrong: an input that is stated too surely has a low index.",
@@ -287,7 +288,7 @@ def _tornado(f: Fermi) -> Figure:
                 "showlegend": False,
                 "hoverinfo": "skip",
                 "line": {"color": colour, "width": 12},
-            }  # fmt: skip
+            }
         )
         traces.append(
             {
@@ -304,7 +305,7 @@ def _tornado(f: Fermi) -> Figure:
                     for s in bars
                 ],
                 "hovertemplate": "%{text}<extra></extra>",
-            }  # fmt: skip
+            }
         )
     left = len(f.swings) - len(bars)
     rows: list[Row] = [[s.name, s.unit if s.unit != "1" else "", s.input_low, s.input_high, s.low, s.high]
@@ -325,11 +326,11 @@ def _tornado(f: Fermi) -> Figure:
                 "legend": {"orientation": "h", "y": -0.18},
             },
         },
-        summary=f"With every input at its median the answer is {_with_unit(middle, f.unit)}. The widest swing is that of "
-        f"{bars[0].name}: from {_with_unit(bars[0].low, f.unit)} to {_with_unit(bars[0].high, f.unit)}.",
+        summary=f"With every input at its median the answer is {_with_unit(middle, f.unit)}. The widest swing is that "
+        f"of {bars[0].name}: from {_with_unit(bars[0].low, f.unit)} to {_with_unit(bars[0].high, f.unit)}.",
         table=Table(
             "The answer with one input moved",
-            [Column("input"), Column("unit"), Column("its 5% point"), Column("its 95% point"), Column("answer at the one"),
+            [Column("input"), Column("unit"), Column("its 5% point"), Column("its 95% point"), Column("answer there"),
              Column("answer at the other")],
             rows,
         ),
