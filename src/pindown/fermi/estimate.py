@@ -16,10 +16,10 @@ from pindown.estimate import Estimate
 from pindown.fermi import quantiles, units
 from pindown.fermi.bounds import Bound
 from pindown.fermi.distributions import Constant
-from pindown.fermi.formula import formula, identifiers
+from pindown.fermi.formula import formula, identifiers, written_out
 from pindown.fermi.influence import conditional_curves, sobol_indices, swings
 from pindown.fermi.model import Correlation, Model, name_of
-from pindown.fermi.quantity import Quantity, is_random
+from pindown.fermi.quantity import Quantity
 from pindown.fermi.result import FermiResult, Node, Outcome
 from pindown.fermi.sampling import Sampler, sobol_points
 from pindown.rng import child_seed
@@ -197,7 +197,7 @@ def _nodes(model: Model, draws: dict[Quantity, Array]) -> tuple[Node, ...]:
     words = identifiers(names)
     out: list[Node] = []
     for q in model.nodes:
-        if not q.name and not is_random(q) and q is not model.target:
+        if written_out(q) and q is not model.target:
             continue
         x = draws[q].ravel()
         low, middle, high = (
@@ -218,7 +218,7 @@ def _how(q: Quantity, words: dict[Quantity, str]) -> str:
             f"{k} {v:.4g}" if isinstance(v, float | int) else f"{len(v)} {k}" for k, v in record.items()
         )  # fmt: skip
         return f"{d.kind}: {inner}"
-    return formula(q, words, lambda p: not p.name and not is_random(p))
+    return formula(q, words, written_out)
 
 
 def _nobody(share: float, text: str) -> None:

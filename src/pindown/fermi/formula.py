@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pindown.errors import InputError
 from pindown.fermi.distributions import Constant
 from pindown.fermi.operations import FUNCTIONS
-from pindown.fermi.quantity import Number, Quantity, as_quantity, computed
+from pindown.fermi.quantity import Number, Quantity, as_quantity, computed, is_random
 
-__all__ = ["formula", "identifiers", "read_formula"]
+__all__ = ["formula", "identifiers", "read_formula", "written_out"]
 
 _SIGNS = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 _BINARY: dict[type[ast.operator], str] = {
@@ -39,6 +39,14 @@ def identifiers(names: Mapping[Quantity, str]) -> dict[Quantity, str]:
         taken.add(word)
         out[q] = word
     return out
+
+
+def written_out(q: Quantity) -> bool:
+    """Whether a formula writes a quantity out instead of naming it: plain numbers and unnamed steps."""
+    if q.distribution is not None:
+        plain = isinstance(q.distribution, Constant) and q.unit == "1" and q.bound == "exact"
+        return plain and not q.name and not q.source
+    return not q.name and not is_random(q)
 
 
 def formula(q: Quantity, words: Mapping[Quantity, str], inline: Callable[[Quantity], bool]) -> str:

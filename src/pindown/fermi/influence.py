@@ -79,8 +79,8 @@ def sobol_indices(sampler: Sampler, target: Quantity, n: int, log: bool, seed: i
     r"""Sobol' indices of each input or correlated group, largest total first.
 
     :math:`S_i = \mathrm{Var}\,E[Y \mid x_i] / \mathrm{Var}\,Y` and
-    :math:`S_{Ti} = E\,\mathrm{Var}[Y \mid x_{\sim i}] / \mathrm{Var}\,Y` of the answer, or of its logarithm, by the design
-    and estimators of Saltelli et al. (2010, Comput. Phys. Commun. 181:259) in SALib, over n (groups + 2) evaluations.
+    :math:`S_{Ti} = E\,\mathrm{Var}[Y \mid x_{\sim i}] / \mathrm{Var}\,Y` of the answer, or of its logarithm, by the
+    design and estimators of Saltelli et al. (2010, Comput. Phys. Commun. 181:259) in SALib, over n (groups + 2) points.
     Standard errors are SALib's, from resampling the rows; for scrambled points they are on the large side.
     """
     groups = list(dict.fromkeys(sampler.groups))

@@ -12,7 +12,7 @@ from typing import Any
 from pindown.errors import DataError, InputError
 from pindown.fermi import build
 from pindown.fermi import distributions as of
-from pindown.fermi.formula import formula, identifiers, read_formula
+from pindown.fermi.formula import formula, identifiers, read_formula, written_out
 from pindown.fermi.model import Model
 from pindown.fermi.quantity import Quantity, leaf
 
@@ -52,7 +52,7 @@ def to_toml(model: Model) -> str:
         lines += ["notes = [", *(f"  {_text(note)}," for note in model.notes), "]"]
     asked = {model.target, *model.routes, *model.beside}
     for q in model.nodes:
-        if q in asked or not _inline(q):
+        if q in asked or not written_out(q):
             lines += ["", f"[quantity.{words[q]}]", *_table(q, names[q], words)]
     by_name = {names[q]: words[q] for q in names}
     for a, b, rank in model.correlations:
@@ -97,14 +97,6 @@ def from_toml(text: str, where: str = "the text") -> Model:
         raise DataError(got, error.wanted, error.remedy) from error
 
 
-def _inline(q: Quantity) -> bool:
-    """Whether a formula writes a quantity out instead of naming it."""
-    if q.distribution is not None:
-        plain = isinstance(q.distribution, of.Constant) and q.unit == "1" and q.bound == "exact"
-        return plain and not q.name and not q.source
-    return not q.name and q.step is not None and q.step.kind != "mixture"
-
-
 def _table(q: Quantity, name: str, words: Mapping[Quantity, str]) -> list[str]:
     lines = [] if name == words[q] else [f"name = {_text(name)}"]
     derived = "exact"
@@ -116,7 +108,7 @@ def _table(q: Quantity, name: str, words: Mapping[Quantity, str]) -> list[str]:
         lines.append(f"weights = {list(q.step.weights)!r}")
         derived = ""
     else:
-        lines.append(f"formula = {_text(formula(q, words, _inline))}")
+        lines.append(f"formula = {_text(formula(q, words, written_out))}")
         derived = ""
     lines += [f"unit = {_text(q.unit)}"] if q.unit != "1" or q.distribution is None else []
     lines += [f"bound = {_text(q.bound)}"] if q.bound not in (derived, "neither") else []
@@ -126,9 +118,9 @@ def _table(q: Quantity, name: str, words: Mapping[Quantity, str]) -> list[str]:
 
 def _part(q: Quantity, words: Mapping[Quantity, str]) -> str:
     """A part of a mixture: its name, or its formula."""
-    if not _inline(q):
+    if not written_out(q):
         return words[q]
-    return repr(q.distribution.value) if isinstance(q.distribution, of.Constant) else formula(q, words, _inline)
+    return repr(q.distribution.value) if isinstance(q.distribution, of.Constant) else formula(q, words, written_out)
 
 
 def _distribution(d: of.Distribution) -> list[str]:
@@ -199,9 +191,11 @@ class _Reader:
         if word in self.made:
             return self.made[word]
         if word not in self.tables:
-            raise DataError(f"{self.where}: no quantity {word!r}", f"one of {', '.join(self.tables)}")
+            asked = f", quantity {self.open[-1]!r}" if self.open else ""
+            raise DataError(f"{self.where}{asked}: no quantity {word!r}", f"one of {', '.join(self.tables)}")
         if word in self.open:
-            raise DataError(f"{self.where}: {' → '.join([*self.open, word])} is defined through itself", "no ring")
+            ring = " → ".join([*self.open, word])
+            raise DataError(f"{self.where}, quantity {word!r} is defined through itself ({ring})", "no ring")
         self.open.append(word)
         try:
             self.made[word] = self._make(word, self.tables[word])
