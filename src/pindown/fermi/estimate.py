@@ -92,7 +92,8 @@ def estimate(
 
     say(0.6, "sensitivity")
     indices = sobol_indices(sampler, model.target, sensitivity, log, seed) if sensitivity else ()
-    leading = _leading(sampler, [s.members for s in indices])
+    behind = [sampler.names[k] for k in sampler.behind(model.target)]
+    leading = _leading(sampler, [s.members for s in indices] or [tuple(behind)])
     curves = ()
     if np.isfinite(y).all():
         curves = conditional_curves(sampler, leading, [draws[sampler.inputs[k]].ravel() for k in leading], y.ravel())
@@ -116,7 +117,7 @@ def estimate(
         log=log,
         samples=samples,
         runs=_RUNS,
-        evaluations=samples + (sensitivity * (len(indices) + 2) if len(indices) > 1 else 0) + 1 + 2 * sampler.dim,
+        evaluations=samples + (sensitivity * (len(indices) + 2) if len(indices) > 1 else 0) + 1 + 2 * len(behind),
         seed=seed,
         seconds=time.perf_counter() - began,
         version=__version__,
@@ -187,7 +188,7 @@ def _checked(samples: int, percents: Sequence[float], sensitivity: int) -> tuple
 
 def _leading(sampler: Sampler, members: Sequence[tuple[str, ...]]) -> list[int]:
     """The inputs whose curves are kept: members of the leading groups, but not the choices of mixtures."""
-    ordered = [name for group in members for name in group] or sampler.names
+    ordered = [name for group in members for name in group]
     places = [sampler.names.index(name) for name in ordered]
     return [k for k in places if sampler.inputs[k].distribution is not None][:_MOST_CURVES]
 

@@ -83,8 +83,10 @@ def sobol_indices(sampler: Sampler, target: Quantity, n: int, log: bool, seed: i
     design and estimators of Saltelli et al. (2010, Comput. Phys. Commun. 181:259) in SALib, over n (groups + 2) points.
     Standard errors are SALib's, from resampling the rows; for scrambled points they are on the large side.
     """
-    groups = list(dict.fromkeys(sampler.groups))
-    members = {g: tuple(n for n, of in zip(sampler.names, sampler.groups, strict=True) if of == g) for g in groups}
+    behind = sampler.behind(target)
+    of_group = [sampler.groups[k] for k in behind]
+    groups = list(dict.fromkeys(of_group))
+    members = {g: tuple(sampler.names[k] for k in behind if sampler.groups[k] == g) for g in groups}
     if not groups:
         return ()
     if len(groups) == 1:
@@ -94,12 +96,16 @@ def sobol_indices(sampler: Sampler, target: Quantity, n: int, log: bool, seed: i
     from SALib.sample import sobol as design
 
     problem: dict[str, Any] = {
-        "num_vars": sampler.dim, "names": sampler.names, "groups": sampler.groups, "bounds": [[0.0, 1.0]] * sampler.dim,
-    }  # fmt: skip
+        "num_vars": len(behind),
+        "names": [sampler.names[k] for k in behind],
+        "groups": of_group,
+        "bounds": [[0.0, 1.0]] * len(behind),
+    }
     generator = np.random.default_rng(child_seed(seed, 1))
     points = design.sample(problem, n, calc_second_order=False, seed=generator)
-    points = np.clip(points, 2.0**-32, 1.0 - 2.0**-32)
-    (y,) = sampler.values(points, [target])
+    whole = np.full((len(points), sampler.dim), 0.5)
+    whole[:, behind] = np.clip(points, 2.0**-32, 1.0 - 2.0**-32)
+    (y,) = sampler.values(whole, [target])
     reference = f"the variance of {'the logarithm of ' if log else ''}the answer"
     if log and y.min() > 0:
         y = np.log(y)
@@ -123,17 +129,15 @@ def sobol_indices(sampler: Sampler, target: Quantity, n: int, log: bool, seed: i
 
 def swings(sampler: Sampler, target: Quantity) -> tuple[Swing, ...]:
     """One swing for each input, the widest first."""
-    if not sampler.dim:
-        return ()
     points = [np.full(sampler.dim, 0.5)]
-    for k in range(sampler.dim):
+    behind = sampler.behind(target)
+    for k in behind:
         points += [sampler.moved(k, -_TAIL), sampler.moved(k, _TAIL)]
     values = sampler.values(np.stack(points), [target, *sampler.inputs])
     y, inputs = values[0], values[1:]
     out: list[Swing] = []
-    for k, q in enumerate(sampler.inputs):
-        low, high = 1 + 2 * k, 2 + 2 * k
-        own = inputs[k]
+    for i, k in enumerate(behind):
+        low, high, q, own = 1 + 2 * i, 2 + 2 * i, sampler.inputs[k], inputs[k]
         out.append(
             Swing(
                 sampler.names[k],

@@ -11,7 +11,7 @@ from scipy import special
 from scipy.stats import qmc
 
 from pindown.errors import InputError
-from pindown.fermi.model import Model
+from pindown.fermi.model import Model, nodes_of
 from pindown.fermi.operations import evaluate
 from pindown.fermi.quantity import Quantity, is_random
 from pindown.rng import child_seed
@@ -47,6 +47,12 @@ class Sampler:
         for block, _ in self._blocks:
             for k in block:
                 self.groups[k] = " + ".join(self.names[i] for i in block)
+
+    def behind(self, target: Quantity) -> list[int]:
+        """The coordinates that a quantity depends on, with those that vary together with one of them."""
+        parts = set(nodes_of([target]))
+        groups = {self.groups[k] for k, q in enumerate(self.inputs) if q in parts}
+        return [k for k in range(self.dim) if self.groups[k] in groups]
 
     @property
     def dim(self) -> int:

@@ -65,7 +65,7 @@ def _answer(f: Fermi) -> Section:
     a = f.answer
     points = {p.percent: p.estimate for p in a.percentiles}
     shown = [p for p in sorted(points) if p in (5, 50, 95)] or sorted(points)[:3]
-    cards = [Card(f"{p:g}% point", points[p], f.unit if f.unit != "1" else "") for p in shown]
+    cards = [Card(f"{p:g}% point", _coarse(points[p]), f.unit if f.unit != "1" else "") for p in shown]
     blocks: list[Block] = [Cards([CardGroup(a.name, f"What is known: {_KNOWN.get(a.bound, a.bound)}.", cards)])]
     if a.bound in ("upper", "lower"):
         other = "lower" if a.bound == "upper" else "upper"
@@ -97,6 +97,16 @@ def _answer(f: Fermi) -> Section:
     return Section("The answer", (f.verdict,), blocks, method, limits)
 
 
+def _coarse(e: Estimate) -> Estimate:
+    """A bound to three digits, rounded to the side on which it stays one; other figures as they are."""
+    if e.kind not in ("upper_bound", "lower_bound") or not math.isfinite(e.value) or e.value == 0:
+        return e
+    step = 10.0 ** (math.floor(math.log10(abs(e.value))) - 2)
+    ratio = e.value / step
+    whole = math.ceil(ratio - 1e-9) if e.kind == "upper_bound" else math.floor(ratio + 1e-9)
+    return Estimate(whole * step, e.stderr, e.unit, e.kind, e.status, e.reference, e.dof, e.support)
+
+
 def _density_figure(f: Fermi, drawn: Sequence[Outcome]) -> Figure:
     log = all(o.density is not None and o.density.log for o in drawn)
     traces: list[charts.Trace] = []
@@ -123,7 +133,6 @@ def _density_figure(f: Fermi, drawn: Sequence[Outcome]) -> Figure:
             "layout": {
                 "xaxis": charts.numeric_axis(title, ends) if log else charts.axis(title),
                 "yaxis": charts.axis(f"share of draws {per}", rangemode="tozero"),
-                "legend": {"orientation": "h", "y": -0.25},
             },
         },
         summary="; ".join(f"{o.name}: {_span(o, f.unit)}" for o in drawn) + ".",
@@ -154,6 +163,8 @@ def _span(o: Outcome, unit: str) -> str:
 def _routes(f: Fermi) -> Section:
     groups = [("route", f.routes), ("combined", f.combined), ("the answer", (f.answer,)), ("beside it", f.beside)]
     lines = [(kind, o) for kind, several in groups for o in several if o.points[0].status.ok]
+    if not lines:
+        return Section("The routes, compared", (f"No route has figures: {f.answer.points[0].status.message}",))
     labels = [charts.plain(o.name, 42) for _, o in lines]
     traces: list[charts.Trace] = []
     kinds = list(dict.fromkeys(kind for kind, _ in lines))
@@ -197,12 +208,11 @@ def _routes(f: Fermi) -> Section:
         spec={
             "data": traces,
             "layout": {
-                "xaxis": charts.numeric_axis(f.unit, values),
+                "xaxis": _padded(charts.numeric_axis(f.unit, values), values),
                 "yaxis": {
                     "tickvals": [float(k) for k in range(len(lines))], "ticktext": labels, "autorange": "reversed",
-                    "ticks": "", "showgrid": False, "automargin": True,
+                    "ticks": "", "showgrid": False, "ticklabelposition": "inside top",
                 },
-                "legend": {"orientation": "h", "y": -0.15},
             },
         },
         summary="; ".join(f"{o.name} ({kind}): {_span(o, f.unit)}" for kind, o in lines) + ".",
@@ -214,11 +224,12 @@ def _routes(f: Fermi) -> Section:
         ),
         caption=f"Bars from the {low} to the {high}, marks at the middle; an arrow to the left is an upper bound, one "
         "to the right a lower bound.",
-        height=max(320, 90 + 30 * len(lines)),
+        height=max(320, 110 + 40 * len(lines)),
     )  # fmt: skip
     said: list[str] = []
-    for o in f.combined:
-        said.append(f"{o.name[0].upper()}{o.name[1:]}: {_span(o, f.unit)}.")
+    for o in (o for o in f.combined if o.points[0].status.ok):
+        where = " and ".join(notation.number(p.value, 3) for p in (o.points[0], o.points[-1]))
+        said.append(f"{o.name[0].upper()}{o.name[1:]} lies between {where} {f.unit} in the draws from {low} to {high}.")
     if f.contradiction is not None:
         c = notation.with_error(f.contradiction, percent=True)
         said.append(f"The combined lower bound exceeds the combined upper bound in {c} of the draws.")
@@ -227,6 +238,15 @@ def _routes(f: Fermi) -> Section:
     )
     limits = ("Routes that share inputs are not independent of each other; their draws share them too.",)
     return Section("The routes, compared", said, [figure], method, limits)
+
+
+def _padded(axis: dict[str, Any], values: Sequence[float]) -> dict[str, Any]:
+    """An axis with room beside its outermost marks."""
+    low, high = min(values), max(values)
+    if axis.get("type") == "log":
+        low, high = math.log10(low), math.log10(high)
+    room = 0.04 * (high - low) or 0.5
+    return {**axis, "range": [low - room, high + room]}
 
 
 def _middle(o: Outcome) -> Estimate:
@@ -318,12 +338,11 @@ def _tornado(f: Fermi) -> Figure:
         spec={
             "data": traces,
             "layout": {
-                "xaxis": axis,
+                "xaxis": _padded(axis, values),
                 "yaxis": {
                     "tickvals": [float(k) for k in range(len(bars))], "ticktext": labels, "autorange": "reversed",
-                    "ticks": "", "showgrid": False, "automargin": True,
+                    "ticks": "", "showgrid": False, "ticklabelposition": "inside top",
                 },
-                "legend": {"orientation": "h", "y": -0.18},
             },
         },
         summary=f"With every input at its median the answer is {_with_unit(middle, f.unit)}. The widest swing is that "
@@ -336,7 +355,7 @@ def _tornado(f: Fermi) -> Figure:
         ),
         caption="Each bar: one input moved from its 5% to its 95% point, all others at their medians."
         + (f" {left} narrower bars are in the table." if left > 0 else ""),
-        height=max(300, 100 + 30 * len(bars)),
+        height=max(300, 120 + 44 * len(bars)),
     )  # fmt: skip
 
 
@@ -372,9 +391,9 @@ def _with_unit(x: float, unit: str) -> str:
 
 def _quantities(f: Fermi) -> Section:
     columns = [Column("quantity"), Column("known"), Column("unit"), Column("5%"), Column("50%"), Column("95%"),
-               Column("how"), Column("source")]  # fmt: skip
+               Column("source"), Column("how")]  # fmt: skip
     rows: list[Row] = [
-        [n.name, n.bound, "" if n.unit == "1" else n.unit, n.low, n.middle, n.high, n.how, n.source] for n in f.nodes
+        [n.name, n.bound, "" if n.unit == "1" else n.unit, n.low, n.middle, n.high, n.source, n.how] for n in f.nodes
     ]
     unsourced = [n.name for n in f.nodes if not n.source and ":" in n.how]
     note = f"Without a source: {', '.join(unsourced)}." if unsourced else ""
