@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from pindown.errors import InputError
 
-__all__ = ["BOUNDS", "Bound", "Support", "declared", "follows", "sign"]
+__all__ = ["BOUNDS", "Bound", "Support", "corners", "declared", "follows", "sign"]
 
 Bound = Literal["exact", "guess", "upper", "lower", "neither"]
 BOUNDS: tuple[Bound, ...] = ("exact", "guess", "upper", "lower")
@@ -46,7 +45,8 @@ def follows(bounds: Sequence[Bound], directions: Sequence[int]) -> Bound:
         seen.add(_OTHER[bound] if bound in _OTHER and direction < 0 else bound)
     if "neither" in seen or {"upper", "lower"} <= seen:
         return "neither"
-    return next((b for b in ("upper", "lower", "guess") if b in seen), "exact")
+    order: tuple[Bound, ...] = ("upper", "lower", "guess")
+    return next((b for b in order if b in seen), "exact")
 
 
 def declared(bound: str, derived: Bound) -> Bound:
@@ -65,12 +65,10 @@ def declared(bound: str, derived: Bound) -> Bound:
         )  # fmt: skip
     if derived == "guess" and bound == "exact":
         raise InputError("'exact' declared for what is computed from guesses", "guess, upper or lower")
-    return bound
+    return cast("Bound", bound)
 
 
-def corners(a: Support, b: Support, product: bool = True) -> Support:
-    """The ends of a product (or a sum) of two ranges; nothing times the infinite is nothing, as for densities."""
-    pairs = [(x, y) for x in a for y in b]
-    found = [0.0 if product and 0.0 in (x, y) else (x * y if product else x + y) for x, y in pairs]
-    finite = [v for v in found if not math.isnan(v)]
-    return min(finite, default=-math.inf), max(finite, default=math.inf)
+def corners(a: Support, b: Support) -> Support:
+    """The ends of a product of two ranges; nothing times the infinite is nothing, as for densities."""
+    found = [0.0 if 0.0 in (x, y) else x * y for x in a for y in b]
+    return min(found), max(found)

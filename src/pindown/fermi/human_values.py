@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pindown.fermi.build import binary_entropy, constant, interval, log2, minimum
 from pindown.fermi.model import Model
@@ -39,7 +40,7 @@ def human_values(*, points: bool = False) -> Model:
         6000000000.0
     """
 
-    def between(low: float, high: float, point: float, **more: str) -> Quantity:
+    def between(low: float, high: float, point: float, **more: Any) -> Quantity:
         if not points:
             return interval(low, high, **more)
         return constant(point, **{"bound": "guess", **more})

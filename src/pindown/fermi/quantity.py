@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from pindown.errors import InputError
 from pindown.fermi import units
@@ -46,7 +46,8 @@ class Quantity:
         distribution: Distribution | None = None, step: Operation | None = None, parts: Sequence[Quantity] = (),
         serial: int | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.unit, self.bound, self.source, self.support = name, unit, bound, source, support
+        self.name, self.unit, self.source, self.support = name, unit, source, support
+        self.bound: Bound = bound
         self.distribution, self.step, self.parts = distribution, step, tuple(parts)
         self.serial = next(_SERIAL) if serial is None else serial
 
@@ -142,7 +143,7 @@ def leaf(distribution: Distribution, unit: str, name: str, bound: str, source: s
     if name:
         _check_name(name)
     return Quantity(
-        name=name, unit=units.parse_unit(unit), bound=bound, source=source, support=distribution.support,
+        name=name, unit=units.parse_unit(unit), bound=cast("Bound", bound), source=source, support=distribution.support,
         distribution=distribution,
     )  # fmt: skip
 

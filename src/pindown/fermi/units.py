@@ -7,7 +7,7 @@ units fit where they have the same *root units*: those of a byte are bits, which
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pindown.errors import InputError
 
@@ -130,7 +130,7 @@ def _unit(text: str) -> Any:
 
 def _root(unit: str) -> tuple[float, str]:
     factor, root = _registry().get_root_units(_unit(unit))
-    return float(factor), _text(root)
+    return float(cast("float", factor)), _text(root)
 
 
 def _text(unit: Any) -> str:

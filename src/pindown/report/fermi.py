@@ -19,6 +19,8 @@ __all__ = ["fermi_sections", "write_fermi_report"]
 
 _MOST_BARS = 12
 _MOST_DENSITIES = 5
+_BELOW = 0.3
+"""How far below its name a bar stands, in rows: names stand inside the chart, so that a phone has room for the bars."""
 _KNOWN = {"upper": "an upper bound", "lower": "a lower bound", "guess": "a guess", "exact": "exact",
           "neither": "nothing: bounds of both kinds meet in it"}  # fmt: skip
 _SUBTITLE = "A named graph of uncertain quantities: what follows, what decides it, and where each number comes from."
@@ -175,7 +177,7 @@ def _routes(f: Fermi) -> Section:
         ys: list[float | None] = []
         for k, o in chosen:
             xs += [o.points[0].value, o.points[-1].value, None]
-            ys += [float(k), float(k), None]
+            ys += [k + _BELOW, k + _BELOW, None]
         traces.append(
             {
                 "type": "scatter",
@@ -192,7 +194,7 @@ def _routes(f: Fermi) -> Section:
                 "type": "scatter",
                 "mode": "markers",
                 "x": [_middle(o).value for _, o in chosen],
-                "y": [float(k) for k, _ in chosen],
+                "y": [k + _BELOW for k, _ in chosen],
                 "name": kind,
                 "marker": {"symbol": [_symbol(o, symbol) for _, o in chosen], "size": 10, "color": colour},
                 "text": [charts.plain(f"{o.name}: {_span(o, f.unit)}", 200) for _, o in chosen],
@@ -298,7 +300,7 @@ def _tornado(f: Fermi) -> Figure:
         ys: list[float | None] = []
         for k, s in enumerate(bars):
             xs += [middle, getattr(s, end), None]
-            ys += [float(k), float(k), None]
+            ys += [k + _BELOW, k + _BELOW, None]
         traces.append(
             {
                 "type": "scatter",
@@ -315,7 +317,7 @@ def _tornado(f: Fermi) -> Figure:
                 "type": "scatter",
                 "mode": "markers",
                 "x": [getattr(s, end) for s in bars],
-                "y": [float(k) for k in range(len(bars))],
+                "y": [k + _BELOW for k in range(len(bars))],
                 "name": name,
                 "marker": {"symbol": symbol, "size": 9, "color": colour},
                 "text": [
