@@ -33,7 +33,8 @@ def follows(bounds: Sequence[Bound], directions: Sequence[int]) -> Bound:
 
     The function grows with an argument (direction 1), falls with it (−1), or neither is known (0). An upper bound of
     what the function falls with is a lower bound of the function; a guess times an upper bound is an upper bound, given
-    the guess; an upper and a lower bound together leave nothing.
+    the guess; an upper and a lower bound together leave nothing. Directions
+    of products take a quantity to have the sign of its bound.
 
     >>> follows(["upper", "guess"], [1, 1]), follows(["exact", "upper"], [1, -1]), follows(["upper", "lower"], [1, 1])
     ('upper', 'lower', 'neither')

@@ -115,7 +115,7 @@ def mixture(
     """
     if not parts:
         raise InputError("a mixture of nothing", "at least one quantity")
-    w = [1.0] * len(parts) if weights is None else [float(x) for x in weights]
+    w = [1.0] * len(parts) if weights is None else list(weights)
     of.finite("a weight of", *w)
     if len(w) != len(parts) or min(w) < 0 or not sum(w) > 0:
         raise InputError(f"the weights {w} for {len(parts)} parts", "one of 0 or more for each, not all 0")

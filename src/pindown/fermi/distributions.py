@@ -301,6 +301,7 @@ def from_interval(low: float, high: float, mass: float, shape: str) -> LogNormal
             f"an interval from {low:g} to {high:g}", "low below high",
             "for a mean and a standard deviation use fermi.normal(mean, sd); for one value fermi.constant",
         )  # fmt: skip
+    finite("a share of", mass)
     if not 0.0 < mass < 1.0:
         raise InputError(f"an interval that holds {mass!r}", "a share between 0 and 1, such as 0.9")
     if shape not in ("auto", "lognormal", "normal"):

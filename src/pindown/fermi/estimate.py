@@ -72,6 +72,8 @@ def estimate(
     began = time.perf_counter()
     child_seed(seed)  # refuses what is no seed before any work
     points = _checked(samples, percents, sensitivity)
+    if not isinstance(node, (Quantity, Model)):
+        raise InputError(f"{type(node).__name__} {node!r}", "a quantity or a model")
     model = node if isinstance(node, Model) else Model(node)
     if correlations:
         added: tuple[Correlation, ...] = tuple((name_of(a), name_of(b), float(r)) for a, b, r in correlations)
@@ -183,6 +185,10 @@ def _checked(samples: int, percents: Sequence[float], sensitivity: int) -> tuple
     out = tuple(sorted({int(p) if float(p).is_integer() else float(p) for p in percents}))
     if not out or out[0] <= 0 or out[-1] >= 100:
         raise InputError(f"percents = {list(percents)}", "numbers above 0 and below 100")
+    draws = samples // _RUNS
+    for p in out:
+        if draws * min(p, 100 - p) < 50:  # less than half a draw of a run lies beyond it
+            raise InputError(f"the {p:g}% point from {draws} draws in a run", "more", "raise samples=")
     return out
 
 

@@ -92,7 +92,8 @@ def evaluate(op: Operation, values: Sequence[Array], chosen: Array | None = None
         values = [v if f == 1.0 else v * f for v, f in zip(values, op.factors, strict=True)]
     if op.kind == "mixture":
         assert chosen is not None
-        return np.choose(np.searchsorted(np.cumsum(op.weights)[:-1], chosen, side="right"), list(values))
+        which = np.searchsorted(np.cumsum(op.weights)[:-1], chosen, side="right")
+        return np.stack(list(values))[which, np.arange(len(chosen))]
     if op.kind == "same":
         return values[0]
     if op.kind in FUNCTIONS:

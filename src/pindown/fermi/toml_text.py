@@ -252,7 +252,10 @@ class _Reader:
         if not isinstance(parts, list):
             raise DataError(f"{place}: mixture = {parts!r}", "a list of names or formulas")
         made = [read_formula(self._string(p, "mixture"), self.quantity, place) for p in parts]
-        return build.mixture(made, table.get("weights"))
+        weights = table.get("weights")
+        if weights is not None and not isinstance(weights, list):
+            raise DataError(f"{place}: weights = {weights!r}", "a list of numbers")
+        return build.mixture(made, weights)
 
     def _distribution(self, how: str, table: Mapping[str, Any], place: str) -> of.Distribution:
         given = table[how]
@@ -271,7 +274,9 @@ class _Reader:
             raise DataError(f"{place}: {given!r}", f"{{ {', '.join(f'{f} = …' for f in fields)} }}")
         lists = ("values", "probabilities")
         for key, value in given.items():
-            if isinstance(value, list) is not (key in lists):
+            several = value if isinstance(value, list) else [value]
+            numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in several)
+            if isinstance(value, list) is not (key in lists) or not numbers:
                 raise DataError(f"{place}: {key} = {value!r}", "a list of numbers" if key in lists else "a number")
         return dict(given)
 
