@@ -82,7 +82,7 @@ def _answer(f: Fermi) -> Section:
     elif a.bound == "neither":
         blocks.append(Notice("bad", "No bound", "Upper and lower bounds are mixed in the answer."))
     if not points[shown[0]].status.ok:
-        blocks.append(Notice("bad", "No figures", points[shown[0]].status.message))
+        blocks.append(Notice("bad", "No figures", f.verdict))
     several = [a, *f.routes]
     drawn = [o for o in several if o.density is not None][:_MOST_DENSITIES]
     if drawn:
@@ -166,7 +166,7 @@ def _routes(f: Fermi) -> Section:
     groups = [("route", f.routes), ("combined", f.combined), ("the answer", (f.answer,)), ("beside it", f.beside)]
     lines = [(kind, o) for kind, several in groups for o in several if o.points[0].status.ok]
     if not lines:
-        return Section("The routes, compared", (f"No route has figures: {f.answer.points[0].status.message}",))
+        return Section("The routes, compared", ("No route has figures.",))
     labels = [charts.plain(o.name, 42) for _, o in lines]
     traces: list[charts.Trace] = []
     kinds = list(dict.fromkeys(kind for kind, _ in lines))
