@@ -16,7 +16,7 @@ from pindown.fermi.quantity import Quantity
 from pindown.fermi.sampling import Sampler
 from pindown.rng import child_seed
 
-__all__ = ["Curve", "Sensitivity", "Swing", "conditional_curves", "sobol_indices", "swings"]
+__all__ = ["Curve", "Sensitivity", "Swing", "conditional_curves", "sobol_indices", "steepest", "swings"]
 
 Array = NDArray[np.float64]
 _TAIL = float(special.ndtri(0.95))
@@ -152,6 +152,22 @@ def swings(sampler: Sampler, target: Quantity) -> tuple[Swing, ...]:
     if all(min(s.low, s.high) > 0 for s in out):
         return tuple(sorted(out, key=lambda s: -abs(float(np.log(s.high / s.low)))))
     return tuple(sorted(out, key=lambda s: -abs(s.high - s.low)))
+
+
+def steepest(sampler: Sampler, target: Quantity) -> Array | None:
+    """The direction in normal scores along which the answer, or its logarithm, changes most; None where it does not."""
+    if sampler.dim < 2:
+        return None
+    points = np.full((2 * sampler.dim, sampler.dim), 0.5)
+    for k in range(sampler.dim):
+        points[2 * k : 2 * k + 2, k] = 0.05, 0.95
+    (y,) = sampler.values(points, [target])
+    if not np.isfinite(y).all():
+        return None
+    if y.min() > 0:
+        y = np.log(y)
+    change = y[1::2] - y[::2]
+    return change if np.abs(change).max() > 1e-12 * max(1.0, float(np.abs(y).max())) else None
 
 
 def conditional_curves(
