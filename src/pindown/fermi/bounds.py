@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from pindown.errors import InputError
 
@@ -47,7 +47,10 @@ def follows(bounds: Sequence[Bound], directions: Sequence[int]) -> Bound:
     if "neither" in seen or {"upper", "lower"} <= seen:
         return "neither"
     order: tuple[Bound, ...] = ("upper", "lower", "guess")
-    return next((b for b in order if b in seen), "exact")
+    for bound in order:
+        if bound in seen:
+            return bound
+    return "exact"
 
 
 def declared(bound: str, derived: Bound) -> Bound:
@@ -66,7 +69,7 @@ def declared(bound: str, derived: Bound) -> Bound:
         )  # fmt: skip
     if derived == "guess" and bound == "exact":
         raise InputError("'exact' declared for what is computed from guesses", "guess, upper or lower")
-    return cast("Bound", bound)
+    return bound
 
 
 def corners(a: Support, b: Support) -> Support:

@@ -61,7 +61,7 @@ def operation(
     """
     of_units = [p[0] for p in parts]
     supports = [p[1] for p in parts]
-    bounds = [p[2] for p in parts]
+    bounds: list[Bound] = [p[2] for p in parts]
     if kind in ("add", "subtract", "minimum", "maximum", "mixture"):
         unit = of_units[0]
         factors = tuple(units.conversion(u, unit) for u in of_units)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from pindown.errors import InputError
 from pindown.fermi import units
@@ -143,7 +143,7 @@ def leaf(distribution: Distribution, unit: str, name: str, bound: str, source: s
     if name:
         _check_name(name)
     return Quantity(
-        name=name, unit=units.parse_unit(unit), bound=cast("Bound", bound), source=source, support=distribution.support,
+        name=name, unit=units.parse_unit(unit), bound=bound, source=source, support=distribution.support,
         distribution=distribution,
     )  # fmt: skip
 
