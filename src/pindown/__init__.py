@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pindown.fermi as fermi
     from pindown.choices.bets import Bets
     from pindown.choices.budgets import Budgets
     from pindown.choices.coherence import coherence
@@ -133,6 +134,7 @@ __all__ = [
     "compare",
     "compare_samplers",
     "concentration",
+    "fermi",
     "learning_coefficient",
     "learning_coefficient_over_training",
     "ledger",
@@ -211,6 +213,9 @@ _HOME = {
     "spectrum": "pindown.network.spectrum",
 }
 
+_DOORS = ("fermi",)
+"""Packages that are public as a whole."""
+
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module at its first use (PEP 562)."""
@@ -220,6 +225,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("pindown")
     elif name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
+    elif name in _DOORS:
+        value = import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

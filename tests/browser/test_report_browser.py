@@ -28,6 +28,7 @@ from pindown.report.choices import write_choices_report
 from pindown.report.values import write_values_report
 from pindown.values.priors import Hypotheses
 from pindown.values.reading_sources import Channel
+from pindown.report.fermi import write_fermi_report
 
 pytestmark = pytest.mark.browser
 
@@ -67,7 +68,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     value = draws.normal(size=2000)
     curve = pindown.overoptimisation(value, value + draws.standard_t(2, size=2000))
     write_values_report(lost.to_dict(), folder / "values.html", curve.to_dict())
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "values")}
+    estimated = pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64)
+    write_fermi_report(estimated.to_dict(), folder / "fermi.html")
+    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "values", "fermi")}
 
 
 class Tab:
@@ -131,6 +134,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("choices", 3),
         ("committee", 2),
         ("values", 2),
+        ("fermi", 9),
     ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])

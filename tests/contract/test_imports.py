@@ -35,7 +35,7 @@ REPORT_READS = {"errors", "estimate", "stats", "files", "engine.profile"}
 MOST_LINES = 450
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc"}
 # What `import pindown` and `pindown --help` may not load: each costs a second or is needed by few.
-HEAVY = ["torch", "numpy", "scipy", "pandas", "sklearn", "plotly", "joblib", "jinja2"]
+HEAVY = ["torch", "numpy", "scipy", "pandas", "sklearn", "plotly", "joblib", "jinja2", "pint", "SALib"]
 
 
 def modules() -> list[Path]:

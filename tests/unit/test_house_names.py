@@ -12,6 +12,7 @@ import pindown
 
 SOURCE = Path(pindown.__file__)
 LAZY: dict[str, str] = vars(pindown)["_HOME"]
+DOORS: tuple[str, ...] = vars(pindown)["_DOORS"]
 
 
 def names_for_the_type_checker() -> dict[str, str]:
@@ -24,7 +25,7 @@ def names_for_the_type_checker() -> dict[str, str]:
 
 def test_what_type_checkers_see_is_what_is_loaded() -> None:
     assert names_for_the_type_checker() == LAZY
-    assert set(pindown.__all__) == {*LAZY, "__version__"}
+    assert set(pindown.__all__) == {*LAZY, *DOORS, "__version__"}
     assert pindown.__all__ == sorted(pindown.__all__)
     assert set(pindown.__all__) <= set(dir(pindown))
 
@@ -35,6 +36,15 @@ def test_a_name_comes_from_the_module_that_defines_it(name: str) -> None:
     assert thing is getattr(import_module(LAZY[name]), name)
     assert thing.__module__ == LAZY[name]
     assert thing.__doc__
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_door_is_a_package_whose_names_are_all_there(name: str) -> None:
+    door = getattr(pindown, name)
+    assert door is import_module(f"pindown.{name}")
+    assert door.__doc__
+    assert door.__all__ == sorted(door.__all__)
+    assert all(getattr(door, n).__doc__ for n in door.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
