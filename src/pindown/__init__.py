@@ -64,6 +64,14 @@ if TYPE_CHECKING:
     from pindown.network.subject import Subject
     from pindown.network.water_filling import water_filling
     from pindown.network.water_results import WaterFilling
+    from pindown.resources.chain import Chain
+    from pindown.resources.convergence import convergence
+    from pindown.resources.convergence_result import Convergence
+    from pindown.resources.economy import Economy
+    from pindown.resources.empowerment import empowerment
+    from pindown.resources.linear_program import LinearProgram
+    from pindown.resources.mdp import MDP
+    from pindown.resources.power import power
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
     from pindown.spaces.gaussian import Gaussian
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "MDP",
     "Audit",
     "Basin",
     "Bets",
@@ -82,17 +91,21 @@ __all__ = [
     "BitString",
     "Box",
     "Budgets",
+    "Chain",
     "CheckpointError",
     "Coherence",
     "Committee",
     "Concentration",
+    "Convergence",
     "DataError",
+    "Economy",
     "Estimate",
     "EstimationError",
     "Gaussian",
     "InputError",
     "LearningCoefficient",
     "LearningCurve",
+    "LinearProgram",
     "Menus",
     "NetworkComparison",
     "NoiseTolerance",
@@ -123,10 +136,13 @@ __all__ = [
     "compare",
     "compare_samplers",
     "concentration",
+    "convergence",
+    "empowerment",
     "learning_coefficient",
     "learning_coefficient_over_training",
     "measure",
     "noise_tolerance",
+    "power",
     "pretrained",
     "pruning",
     "spectrum",
@@ -191,6 +207,14 @@ _HOME = {
     "water_filling": "pindown.network.water_filling",
     "basin": "pindown.network.basin",
     "spectrum": "pindown.network.spectrum",
+    "Chain": "pindown.resources.chain",
+    "Convergence": "pindown.resources.convergence_result",
+    "Economy": "pindown.resources.economy",
+    "LinearProgram": "pindown.resources.linear_program",
+    "MDP": "pindown.resources.mdp",
+    "convergence": "pindown.resources.convergence",
+    "empowerment": "pindown.resources.empowerment",
+    "power": "pindown.resources.power",
 }
 
 

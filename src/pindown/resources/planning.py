@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 from pindown.errors import InputError
 from pindown.resources.mdp import MDP
 
-__all__ = ["best_actions", "best_values", "check_discount", "occupancy", "random_occupancy", "policy_matrix"]
+__all__ = ["best_actions", "best_values", "check_discount", "occupancy", "policy_matrix", "random_occupancy"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
