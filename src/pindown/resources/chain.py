@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,7 +64,9 @@ class Chain:
         return out
 
     def survives(self, p: ArrayLike, q: ArrayLike) -> tuple[Estimate, ...]:
-        r"""Relative entropy between two ways to start, at each layer: :math:`D(p M_1 \cdots M_j \,\|\, q M_1 \cdots M_j)`.
+        r"""Relative entropy between two ways to start, at each layer.
+
+        .. math:: D(p M_1 \cdots M_j \,\|\, q M_1 \cdots M_j)
 
         By the data processing inequality (Cover and Thomas 2006, section 2.8) it never rises.
 
@@ -103,7 +106,7 @@ class Chain:
 
 
 def _check_falls(found: list[float]) -> None:
-    for k, (before, after) in enumerate(zip(found, found[1:], strict=False)):
+    for k, (before, after) in enumerate(pairwise(found)):
         if after > before + 1e-9 * max(1.0, abs(before)):
             raise PindownError(f"information rose from {before} to {after} bits at layer {k + 1}: this is a defect")
 

@@ -67,10 +67,10 @@ def convergence(
 ) -> Convergence:
     r"""What nearly all objectives want of an environment in which there is no agent.
 
-    Objectives are drawn from several priors. A constraint of a programme is wanted where relaxing it improves the optimum;
-    a state, where the best policy spends more discounted time in it than the random one; a state of a chain's layer, where
-    none is better. Each share has Wilson's interval. An item is a *resource* only where the interval lies above
-    ``nearly_all`` under **every** declared prior; the least share over the priors is its robustness.
+    Objectives are drawn from several priors. A constraint of a programme is wanted where relaxing it improves the
+    optimum; a state, where the best policy spends more discounted time in it than the random one; a state of a chain's
+    layer, where none is better. Each share has Wilson's interval. An item is a *resource* only where the
+    interval lies above ``nearly_all`` under **every** declared prior; the least share over the priors is its robustness.
 
     Args:
         problem: a linear programme, an economy, an MDP or a chain.
@@ -137,11 +137,15 @@ def convergence(
         prices = [unmeasured("1", "no constraint") for _ in names]
         volumes = [unmeasured("bits", "no constraint") for _ in names]
         name = problem.name
-    shares = [{f.name: Share(int(a.wanted[a.finite, i].sum()), int(a.finite.sum())) for f, a in _both(chosen, answers)} for i in range(len(names))]  # fmt: skip
+    shares = [
+        {f.name: Share(int(a.wanted[a.finite, i].sum()), int(a.finite.sum())) for f, a in _both(chosen, answers)}
+        for i in range(len(names))
+    ]
+    means = [{f.name: _mean(a, i) for f, a in _both(chosen, answers)} for i in range(len(names))]
     items = tuple(
-        Item(n, shares[i], {f.name: _mean(a, i) for f, a in _both(chosen, answers)}, prices[i], volumes[i], judge(shares[i], nearly_all))
-        for i, n in enumerate(names)
-    )  # fmt: skip
+        Item(n, s, m, p, v, judge(s, nearly_all))
+        for n, s, m, p, v in zip(names, shares, means, prices, volumes, strict=True)
+    )
     records = tuple(
         FamilyRecord(f.name, f.description, objectives, Share(a.unbounded, objectives), Share(a.infeasible, objectives))
         for f, a in _both(chosen, answers)
@@ -189,7 +193,8 @@ def _constraints(
     blocks = [costs[i : i + _BLOCK] for i in range(0, count, _BLOCK)]
     work = (delayed(wanted_constraints)(problem, block, solver) for block in blocks)
     parts: list[Any] = []
-    for part in Parallel(n_jobs=jobs, return_as="generator")(work):
+    running: Any = Parallel(n_jobs=jobs, return_as="generator")(work)
+    for part in running:
         parts.append(part)
         told.step(len(parts) / len(blocks), family)
     return _Answers(
@@ -237,7 +242,7 @@ def _notes(records: Sequence[FamilyRecord], answers: Sequence[_Answers], familie
     for r in records:
         if r.unbounded.count:
             notes.append(
-                f"{r.unbounded.count} of {r.objectives} {r.name} objectives are unbounded; shares are of the others."
+                f"{r.unbounded.count} of {r.objectives} {r.name} objectives are unbounded; shares are of the rest."
             )
     dropped = sum(a.dropped for a in answers)
     if dropped:

@@ -97,9 +97,9 @@ def empowerment(
 
     .. math:: \mathfrak{E}_n(s) = \max_{p(a_1 \dots a_n)} I(A_1 \dots A_n; S_{t+n} \mid S_t = s)
 
-    (Klyubin, Polani and Nehaniv 2005.) It is the capacity of the channel from sequences to states. Where nothing is left to
-    chance it is exact: the logarithm of the number of states that can be stood on after n steps. Sequences that lead to
-    the same distribution are one; where more than 4096 different ones remain, only the upper bound is given.
+    (Klyubin, Polani and Nehaniv 2005.) It is the capacity of the channel from sequences to states. Where nothing is
+    left to chance it is exact: the logarithm of the number of states that can be stood on after n steps. Sequences that
+    lead to the same distribution are one; where more than 4096 different ones remain, only the upper bound is given.
 
     Args:
         mdp: the environment.

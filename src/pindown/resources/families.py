@@ -45,6 +45,10 @@ def _permuted(rng: np.random.Generator, n: int, own: Floats) -> Floats:
     return rng.permuted(np.tile(own, (n, 1)), axis=1)
 
 
+def _negative(rng: np.random.Generator, n: int, own: Floats) -> Floats:
+    return -rng.uniform(size=(n, len(own)))
+
+
 def _one(rng: np.random.Generator, n: int, own: Floats) -> Floats:
     return np.eye(len(own))[rng.integers(0, len(own), n)]
 
@@ -58,7 +62,7 @@ FAMILIES = {
         Family(
             "negative",
             "independent rewards, uniform from −1 to 0",
-            lambda rng, n, own: -rng.uniform(size=(n, len(own))),
+            _negative,
         ),
         Family("normal", "independent standard normals", lambda rng, n, own: rng.standard_normal((n, len(own)))),
         Family("permuted", "the problem's own objective, its entries permuted", _permuted),

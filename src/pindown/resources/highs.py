@@ -1,4 +1,4 @@
-"""Linear programmes solved again and again: by highspy, which starts from the last solution, or by SciPy, which cannot."""
+"""Linear programmes solved again and again: by highspy from the last solution, or by SciPy from the start."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ __all__ = ["Outcome", "Solver", "make_solver", "read_model"]
 Floats = NDArray[np.float64]
 Outcome = Literal["optimal", "unbounded", "infeasible"]
 _AT_BOUND = 1e-9
-_TOLERANCES = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
+_FEASIBLE = 1e-9
 _OPTIONS = {
-    "output_flag": False, "log_to_console": False, "threads": 1, "presolve": "off", "solver": "simplex", **_TOLERANCES
+    "output_flag": False, "log_to_console": False, "threads": 1, "presolve": "off", "solver": "simplex",
+    "primal_feasibility_tolerance": _FEASIBLE, "dual_feasibility_tolerance": _FEASIBLE,
 }  # fmt: skip
 
 
@@ -230,9 +231,9 @@ class _Scipy:
             b_ub=np.concatenate([high[above], -low[below]]) if some else None,
             A_eq=a[equal] if equal.any() else None,
             b_eq=low[equal] if equal.any() else None,
-            bounds=np.stack([self.problem.lower, upper], axis=1),
+            bounds=list(zip(self.problem.lower.tolist(), upper.tolist(), strict=True)),
             method="highs",
-            options=_TOLERANCES,
+            options={"primal_feasibility_tolerance": _FEASIBLE, "dual_feasibility_tolerance": _FEASIBLE},
         )
         outcomes: dict[int, Outcome] = {0: "optimal", 2: "infeasible", 3: "unbounded"}
         if found.status == 4:  # HiGHS says "unbounded or infeasible": without presolve it tells which
@@ -249,9 +250,13 @@ class _Scipy:
             self.costs,
             A_ub=sparse.vstack([a, -a])[np.concatenate([np.isfinite(high), np.isfinite(low)])],
             b_ub=np.concatenate([high[np.isfinite(high)], -low[np.isfinite(low)]]),
-            bounds=np.stack([self.problem.lower, upper], axis=1),
+            bounds=list(zip(self.problem.lower.tolist(), upper.tolist(), strict=True)),
             method="highs",
-            options={"presolve": False, **_TOLERANCES},
+            options={
+                "presolve": False,
+                "primal_feasibility_tolerance": _FEASIBLE,
+                "dual_feasibility_tolerance": _FEASIBLE,
+            },
         )
 
 

@@ -23,9 +23,9 @@ class LinearProgram:
     r"""Least cost :math:`c^\top x` under :math:`\mathrm{low} \le A x \le \mathrm{high}` and
     :math:`\mathrm{lower} \le x \le \mathrm{upper}`.
 
-    **Signs.** A shadow price is how much better the best objective becomes, per unit by which a constraint is relaxed; it
-    is 0 or more, whether costs are minimised or values maximised, and whether the constraint holds from above or below.
-    An equation is relaxed to both sides.
+    **Signs.** A shadow price is how much better the best objective becomes, per unit by which a constraint is relaxed;
+    it is 0 or more, whether costs are minimised or values maximised, and whether the constraint holds from above or
+    below. An equation is relaxed to both sides.
 
     Args:
         c: costs ``(n,)``, or values where ``maximise`` is set.
@@ -66,7 +66,7 @@ class LinearProgram:
         objectives: Sequence[int] | None = None,
         name: str = "",
     ) -> None:
-        matrix: sparse.csr_array = sparse.csr_array(A, dtype=np.float64)
+        matrix: Any = sparse.csr_array(A, dtype=np.float64)
         if len(matrix.shape) != 2:
             raise InputError(f"A of shape {matrix.shape}", "(rows, columns)")
         m, n = matrix.shape
@@ -84,9 +84,7 @@ class LinearProgram:
             bad = np.flatnonzero(~(low_ <= high_) | (low_ == math.inf) | (high_ == -math.inf))
             if bad.size:
                 i = int(bad[0])
-                raise InputError(
-                    f"{names[i]} from {low_[i]:g} to {high_[i]:g}", "a lower end that is not above the upper"
-                )
+                raise InputError(f"{names[i]} from {low_[i]:g} to {high_[i]:g}", "a lower end not above the upper")
         self.maximise = bool(maximise)
         self.units = dict(units or {})
         unknown = set(self.units) - set(self.rows) - {"objective"}
@@ -127,12 +125,14 @@ class LinearProgram:
                 costs[where[column]] = value
             else:
                 at.append((place[row], where[column], value))
-        i, j, v = ([x[k] for x in at] for k in range(3))
+        i, j, v = [x[0] for x in at], [x[1] for x in at], [x[2] for x in at]
         sides = np.array([found.sides(row) for row in place]).reshape(len(place), 2)
         bounds = [(found.lower.get(c, 0.0), found.upper.get(c, math.inf)) for c in found.columns]
         try:
+            shape = (len(place), len(where))
+            table = sparse.csr_array((np.array(v), (np.array(i, dtype=int), np.array(j, dtype=int))), shape=shape)
             return cls(
-                costs, sparse.csr_array((v, (i, j)), shape=(len(place), len(where))), sides[:, 0], sides[:, 1],
+                costs, table, sides[:, 0], sides[:, 1],
                 lower=[b[0] for b in bounds], upper=[b[1] for b in bounds], maximise=found.maximise,
                 rows=list(place), columns=found.columns, units=units, name=found.name or Path(path).stem,
             )  # fmt: skip

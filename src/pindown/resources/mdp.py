@@ -142,6 +142,7 @@ class MDP:
 
         Args:
             env: an environment whose ``unwrapped.P`` maps states and actions to ``(chance, state, reward, ended)``.
+            name: for tables; by default the environment's own.
 
         Raises:
             InputError: for an environment without such a table.

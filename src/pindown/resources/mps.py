@@ -150,9 +150,7 @@ class _Reader:
             raise self.wrong(f"bound {words[0]!r}", "LO, UP, FX, FR, MI or PL: columns are real numbers")
         names = words[1:] if bare else words[1:-1]
         if not names or names[-1] not in self.known:
-            raise self.wrong(
-                f"bound {' '.join(words)!r}", "a column that COLUMNS names" + ("" if bare else ", a number")
-            )
+            raise self.wrong(f"bound {' '.join(words)!r}", "a column that COLUMNS names")
         name = names[-1]
         if kind in ("FR", "MI"):
             self.found.lower[name] = -math.inf

@@ -15,9 +15,9 @@ __all__ = ["option_counts"]
 def option_counts(mdp: MDP) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many states, and how many closed classes of states, can be reached from each state.
 
-    A closed class is a set of states each of which can be reached from each, and from which no action leads out: a place
-    where things can end. Reachable means with some chance under some actions. Tarjan's strongly connected components,
-    then one pass over their acyclic graph.
+    A closed class is a set of states each of which can be reached from each, and from which no action leads out: a
+    place where things can end. Reachable means with some chance under some actions. Tarjan's strongly connected
+    components, then one pass over their acyclic graph.
 
     Args:
         mdp: the environment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -47,8 +48,9 @@ def best_values(
     .. math:: V(s) = R(s) + \gamma \max_a \sum_{s'} P(s' \mid s, a)\, V(s')
 
     It stops by the bounds of MacQueen (1966) and Porteus (1971): with :math:`\Delta` the last change,
-    :math:`V^* - V` lies between :math:`\frac{\gamma}{1-\gamma}\min\Delta` and :math:`\frac{\gamma}{1-\gamma}\max\Delta`,
-    and the middle of that range is added (Puterman, Markov Decision Processes, 1994, section 6.6).
+    :math:`V^* - V` lies between :math:`\frac{\gamma}{1-\gamma}\min\Delta` and
+    :math:`\frac{\gamma}{1-\gamma}\max\Delta`, and the middle of that range is added
+    (Puterman, Markov Decision Processes, 1994, section 6.6).
 
     Args:
         mdp: the environment.
@@ -79,7 +81,8 @@ def best_values(
     blocks = [given[i : i + _BLOCK].T for i in range(0, len(given), _BLOCK)]
     work = (delayed(_iterate)(mdp, np.ascontiguousarray(b), gamma, tolerance) for b in blocks)
     done: list[Floats] = []
-    for values in Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(work):
+    running: Any = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(work)
+    for values in running:
         done.append(values)
         if progress is not None:
             progress(len(done) / len(blocks), f"{min(len(done) * _BLOCK, len(given)):,} of {len(given):,} objectives")

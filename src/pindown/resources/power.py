@@ -164,8 +164,9 @@ def power(
     means, errors = each.mean(axis=0), each.std(axis=0, ddof=1) / math.sqrt(objectives)
     reachable, final = option_counts(mdp)
     reference = f"{family.name} rewards, discount {gamma:g}"
+    found = [Estimate(float(m), float(e), "1", reference=reference) for m, e in zip(means, errors, strict=True)]
     return Power(
-        mdp.states, tuple(Estimate(float(m), float(e), "1", reference=reference) for m, e in zip(means, errors, strict=True)),
+        mdp.states, tuple(found),
         tuple(map(int, reachable)), tuple(map(int, final)), family.name, gamma, objectives, seed,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pindown.engine.measure import measure
@@ -23,7 +24,9 @@ Progress = Callable[[float, str], None]
 def volume_gains(
     problem: LinearProgram, *, repeats: int = 4, seed: int = 0, progress: Progress | None = None
 ) -> dict[str, Estimate]:
-    r"""Bits of reachable volume gained when a row is relaxed by one of its units: :math:`\log_2 V(b_i + 1) - \log_2 V(b)`.
+    r"""Bits of reachable volume gained when a row is relaxed by one of its units.
+
+    .. math:: \log_2 V(b_i + 1) - \log_2 V(b)
 
     Both volumes are measured by the engine under the uniform prior on the box of the columns' bounds, with the largest
     violation of any row as the loss.
@@ -78,7 +81,7 @@ def volume_gains(
 class _Violation:
     """The largest amount by which a point violates a row."""
 
-    def __init__(self, problem: LinearProgram, by: np.ndarray) -> None:
+    def __init__(self, problem: LinearProgram, by: NDArray[np.float64]) -> None:
         self.matrix = torch.from_numpy(problem.matrix.toarray())
         self.low, self.high = torch.from_numpy(problem.low - by), torch.from_numpy(problem.high + by)
 

@@ -54,8 +54,8 @@ def wanted_constraints(problem: LinearProgram, costs: Floats, solver: str = "aut
 
     A price from a degenerate solution need not be one: the gain from relaxing constraint i is
     :math:`\min_{y \in Y} |y_i|` over all optimal prices Y, and solvers give any y. So each price above 0 of such a
-    solution is tried: the constraint is relaxed by a ten-thousandth and the programme solved again. A price of 0 needs no
-    trial, since the least is then 0 too (Gal 1986, Shadow prices and sensitivity analysis under degeneracy).
+    solution is tried: the constraint is relaxed by a ten-thousandth and the programme solved again. A price of 0 needs
+    no trial, since the least is then 0 too (Gal 1986, Shadow prices and sensitivity analysis under degeneracy).
     """
     names, bounded = constraint_names(problem)
     engine = make_solver(problem, solver)

@@ -20,9 +20,9 @@ _MORE = 1e-6
 def wanted_states(mdp: MDP, rewards: Floats, discount: float, jobs: int = 1) -> tuple[NDArray[np.bool_], Floats]:
     """For each reward function ``(N, S)``: the states that its best policy seeks, and how much time it spends there.
 
-    A state is sought where the best policy spends more discounted time in it than the policy does that takes all actions
-    alike. Where the environment can end, one more column tells whether the best policy, followed for ever, ends with a
-    chance below one half. Among actions that are equally good the first is taken.
+    A state is sought where the best policy spends more discounted time in it than the policy does that takes all
+    actions alike. Where the environment can end, one more column tells whether the best policy, followed for ever, ends
+    with a chance below one half. Among actions that are equally good the first is taken.
 
     Returns:
         Wanted ``(N, S)`` or ``(N, S + 1)``, and shares of time of that shape.
