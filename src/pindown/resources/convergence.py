@@ -70,7 +70,7 @@ def convergence(
     Objectives are drawn from several priors. A constraint of a programme is wanted where relaxing it improves the
     optimum; a state, where the best policy spends more discounted time in it than the random one; a state of a chain's
     layer, where none is better. Each share has Wilson's interval. An item is a *resource* only where the
-    interval lies above ``nearly_all`` under **every** declared prior; the least share over the priors is its robustness.
+    interval lies above ``nearly_all`` under **every** declared prior; the least share over them is its robustness.
 
     Args:
         problem: a linear programme, an economy, an MDP or a chain.

@@ -66,7 +66,7 @@ class Economy:
             if not 0 < amount < np.inf:
                 raise InputError(f"a stock of {key} of {amount!r}", "a finite number above 0")
             self.factors[key] = (needs, float(amount))
-        if not sum(need for need, _ in self.factors.values()).all():
+        if not np.sum([need for need, _ in self.factors.values()], axis=0).all():
             raise InputError("a good that needs no factor", "some factor for each, or the economy is unbounded")
         self.goods = tuple(goods) if goods is not None else tuple(f"good {i}" for i in range(n))
         if len(self.goods) != n or len(set(self.goods)) != n or set(self.goods) & set(self.factors):
@@ -76,7 +76,7 @@ class Economy:
     def prices(self) -> Floats:
         r"""Labour that each good holds, directly and through its inputs: :math:`p = l\,(I - A)^{-1}`, ``(n,)``."""
         labour, _ = self.factors["labour"]
-        return np.linalg.solve(np.eye(len(self.inputs)).T - self.inputs.T, labour)
+        return np.asarray(np.linalg.solve(np.eye(len(self.inputs)) - self.inputs.T, labour), dtype=np.float64)
 
     def prices_for(self, demand: ArrayLike, *, solver: str = "auto") -> Floats:
         """Shadow prices of the goods where ``demand`` ``(n,)`` is made with the least labour, by a linear programme.

@@ -142,7 +142,7 @@ def _channel(mdp: MDP, state: int, steps: int) -> Estimate:
     reference = f"{steps} actions"
     for _ in range(steps):
         after = [rows @ mdp.kernel[np.arange(count) * acts + a] for a in range(acts)]
-        rows = np.unique(np.round(np.concatenate(after), 12), axis=0)
+        rows = np.asarray(np.unique(np.round(np.concatenate(after), 12), axis=0), dtype=np.float64)
         if len(rows) > _MOST_SEQUENCES:
             most = float(np.log2(_reached(mdp, state, steps)))
             return Estimate(most, 0.0, "bits", "upper_bound", Status.UNSUPPORTED, reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import sparse
 
 from pindown.errors import InputError
 
-__all__ = ["GymTable", "read_gym_table"]
+__all__ = ["GymTable", "make_environment", "read_gym_table"]
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,21 @@ def _check_sums(kernel: sparse.csr_array, available: NDArray[np.bool_], acts: in
     if bad.size:
         s, a = divmod(int(bad[0]), acts)
         raise InputError(f"the chances of state {s}, action {a} sum to {sums[bad[0]]:.9g}", "1")
+
+
+def make_environment(name: str) -> Any:
+    """An environment of gymnasium by its name.
+
+    Raises:
+        InputError: where gymnasium is not installed or knows no such name.
+    """
+    if find_spec("gymnasium") is None:
+        raise InputError(
+            "gymnasium is not installed", "it for environments by name", "pip install 'pindown[resources]'"
+        )
+    import gymnasium
+
+    try:
+        return gymnasium.make(name)
+    except gymnasium.error.Error as error:
+        raise InputError(str(error), "a name that gymnasium knows, such as Taxi-v4") from error

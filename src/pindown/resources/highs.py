@@ -225,7 +225,8 @@ class _Scipy:
         equal = low == high
         above, below = ~equal & np.isfinite(high), ~equal & np.isfinite(low)
         some = bool(above.any() or below.any())
-        found: Any = linprog(
+        solve: Any = linprog  # its stubs know no sparse tables
+        found: Any = solve(
             self.costs,
             A_ub=sparse.vstack([a[above], -a[below]]) if some else None,
             b_ub=np.concatenate([high[above], -low[below]]) if some else None,
@@ -246,7 +247,8 @@ class _Scipy:
 
     def _again(self, low: Floats, high: Floats, upper: Floats) -> Any:
         a = self.problem.matrix
-        return linprog(
+        solve: Any = linprog  # its stubs know no sparse tables
+        return solve(
             self.costs,
             A_ub=sparse.vstack([a, -a])[np.concatenate([np.isfinite(high), np.isfinite(low)])],
             b_ub=np.concatenate([high[np.isfinite(high)], -low[np.isfinite(low)]]),
