@@ -36,9 +36,7 @@ def resources(
     objectives: Annotated[int, typer.Option(min=2, help="Objectives drawn from each prior.")] = 1000,
     nearly_all: Annotated[float, typer.Option(help="Share that a resource has to reach under every prior.")] = 0.8,
     discount: Annotated[float, typer.Option(help="Of an environment.")] = 0.95,
-    volume: Annotated[
-        bool, typer.Option("--volume", help="Bits of volume per unit too; needs bounded columns.")
-    ] = False,
+    volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
     json: Annotated[

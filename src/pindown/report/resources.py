@@ -36,7 +36,8 @@ def write_resources_report(record: Mapping[str, Any], path: str | Path) -> None:
         ("Objectives", f"{notation.count(c.objectives)} from each of {len(c.families)} priors"),
     ]
     subtitle = "What nearly all objectives want of an environment, and under which priors."
-    write_atomically(path, render_page(f"Resources: {c.problem}", convergence_sections(record), facts=facts, subtitle=subtitle))  # fmt: skip
+    page = render_page(f"Resources: {c.problem}", convergence_sections(record), facts=facts, subtitle=subtitle)
+    write_atomically(path, page)
 
 
 def convergence_sections(record: Mapping[str, Any]) -> list[Section]:
@@ -141,7 +142,11 @@ def _frequency(c: Convergence, ranked: Sequence[Item]) -> Figure:
         "type": "scatter", "mode": "markers", "x": x, "y": y, "text": texts, "hovertemplate": "%{text}<extra></extra>",
         "marker": {"color": "@s1", "size": 9},
     }  # fmt: skip
-    layout = {"xaxis": charts.axis(f"wanted by, % of {family} objectives"), "yaxis": charts.axis("value, %"), "showlegend": False}  # fmt: skip
+    layout = {
+        "xaxis": charts.axis(f"wanted by, % of {family} objectives"),
+        "yaxis": charts.axis("value, %"),
+        "showlegend": False,
+    }
     rows: list[Row] = [[i.name, w, i.value[family]] for i, w, _ in seen]
     columns = [Column("name"), Column("wanted by", percent=True), Column("value", estimate=True, percent=True)]
     return Figure(
@@ -177,4 +182,5 @@ def _agreement(c: Convergence) -> list[Block]:
         return []
     rows: list[Row] = [[a.first, a.second, a.correlation] for a in c.agreement]
     note = "Near 1: both rank what is wanted alike. Near 0: what one wants says nothing of the other."
-    return [Table("Do the priors agree?", [Column("prior"), Column("and"), Column("rank correlation", digits=2)], rows, note=note)]  # fmt: skip
+    columns = [Column("prior"), Column("and"), Column("rank correlation", digits=2)]
+    return [Table("Do the priors agree?", columns, rows, note=note)]

@@ -108,9 +108,7 @@ def make_environment(name: str) -> Any:
         InputError: where gymnasium is not installed or knows no such name.
     """
     if find_spec("gymnasium") is None:
-        raise InputError(
-            "gymnasium is not installed", "it for environments by name", "pip install 'pindown[resources]'"
-        )
+        raise InputError("gymnasium is not installed", "it for a name", "pip install 'pindown[resources]'")
     import gymnasium
 
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,10 +88,30 @@ def read_model(path: str | Path) -> Any:
         raise InputError("highspy is not installed", "it to read LP files", "pip install 'pindown[resources]'")
     import highspy
 
-    model: Any = highspy.Highs()
-    model.setOptionValue("output_flag", False)
+    model = _quiet_model()
     if not Path(path).is_file() or model.readModel(str(path)) == highspy.HighsStatus.kError:
         raise DataError(f"{path} cannot be read", "a model in LP or MPS format")
+    return model
+
+
+def _quiet_model() -> Any:
+    """A model that says nothing.
+
+    From 1.16 on its constructor writes a banner to file descriptor 1 before it can be told not to, and standard output
+    may carry a record; so that descriptor leads nowhere for as long as the constructor runs.
+    """
+    import highspy
+
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        model: Any = highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+    model.setOptionValue("output_flag", False)
     return model
 
 
@@ -112,7 +134,7 @@ class _Highspy:
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices
         lp.a_matrix_.value_ = matrix.data
-        self.model: Any = highspy.Highs()
+        self.model: Any = _quiet_model()
         for option, value in _OPTIONS.items():
             self.model.setOptionValue(option, value)
         self.model.passModel(lp)
