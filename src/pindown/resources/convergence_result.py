@@ -114,7 +114,7 @@ class Convergence:
     def verdict(self) -> str:
         """The answer in one or two sentences."""
         some = sum(i.verdict == "under some priors" for i in self.items)
-        tail = f" {some} more are wanted under some priors only." if some else ""
+        tail = f" Wanted under some priors only: {some}." if some else ""
         if not self.resources:
             return f"Nothing is wanted by {self.nearly_all:.0%} or more of the objectives under every prior.{tail}"
         names = ", ".join(self.resources[:8]) + (", …" if len(self.resources) > 8 else "")
