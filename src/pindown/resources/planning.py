@@ -19,7 +19,8 @@ __all__ = ["best_actions", "best_values", "check_discount", "occupancy", "policy
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
-_BLOCK = 64  # reward functions that are iterated together: their values fit into a core's cache
+_CELLS = 32_768  # values that are iterated together: they fit into a core's cache
+_LEAST = 64  # reward functions of one block
 _TIE = 1e-7
 
 
@@ -78,14 +79,15 @@ def best_values(
     count = len(mdp.states)
     if given.ndim != 2 or given.shape[1] != count or not np.isfinite(given).all():
         raise InputError(f"rewards of shape {given.shape}", f"finite numbers (N, {count}), one for a state")
-    blocks = [given[i : i + _BLOCK].T for i in range(0, len(given), _BLOCK)]
+    width = max(_LEAST, _CELLS // count)
+    blocks = [given[i : i + width].T for i in range(0, len(given), width)]
     work = (delayed(_iterate)(mdp, np.ascontiguousarray(b), gamma, tolerance) for b in blocks)
     done: list[Floats] = []
     running: Any = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(work)
     for values in running:
         done.append(values)
         if progress is not None:
-            progress(len(done) / len(blocks), f"{min(len(done) * _BLOCK, len(given)):,} of {len(given):,} objectives")
+            progress(len(done) / len(blocks), f"{min(len(done) * width, len(given)):,} of {len(given):,} objectives")
     return np.concatenate(done, axis=1).T if done else np.zeros((0, count))
 
 
