@@ -99,7 +99,7 @@ class Chain:
         """States of a layer between which no objective on the last layer can tell, in groups of two or more."""
         _, label = np.unique(np.round(self.reach(layer), 12), axis=0, return_inverse=True)
         groups = [tuple(int(i) for i in np.flatnonzero(label.ravel() == g)) for g in range(int(label.max()) + 1)]
-        return [g for g in groups if len(g) > 1]
+        return sorted(g for g in groups if len(g) > 1)
 
     def __repr__(self) -> str:
         return f"Chain({' → '.join(str(n) for n in [len(self.tables[0]), *(t.shape[1] for t in self.tables)])})"

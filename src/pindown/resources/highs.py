@@ -225,8 +225,9 @@ class _Scipy:
         if equal.any():
             prices[equal] = found.eqlin.marginals
         k = int(above.sum())
-        prices[above] += found.ineqlin.marginals[:k]
-        prices[below] -= found.ineqlin.marginals[k:]
+        if above.any() or below.any():
+            prices[above] += found.ineqlin.marginals[:k]
+            prices[below] -= found.ineqlin.marginals[k:]
         x = np.asarray(found.x)
         # SciPy tells no basis, so every solution counts as degenerate and every price is tried.
         return Solution(outcome, float(found.fun), x, prices, found.upper.marginals + found.lower.marginals, True)
@@ -263,8 +264,6 @@ class _Scipy:
             found = self._again(low, high, upper)
         if found.status not in outcomes:
             raise PindownError(f"SciPy's linprog ended with: {found.message}")
-        if not some and found.status == 0:
-            found.ineqlin = {"marginals": np.zeros(0)}
         return outcomes[int(found.status)], found, (equal, above, below)
 
     def _again(self, low: Floats, high: Floats, upper: Floats) -> Any:
