@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -109,7 +110,7 @@ def make_environment(name: str) -> Any:
     """
     if find_spec("gymnasium") is None:
         raise InputError("gymnasium is not installed", "it for a name", "pip install 'pindown[resources]'")
-    import gymnasium
+    gymnasium: Any = import_module("gymnasium")
 
     try:
         return gymnasium.make(name)

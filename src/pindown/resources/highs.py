@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -86,7 +87,7 @@ def read_model(path: str | Path) -> Any:
     """
     if find_spec("highspy") is None:
         raise InputError("highspy is not installed", "it to read LP files", "pip install 'pindown[resources]'")
-    import highspy
+    highspy: Any = import_module("highspy")
 
     model = _quiet_model()
     if not Path(path).is_file() or model.readModel(str(path)) == highspy.HighsStatus.kError:
@@ -100,7 +101,7 @@ def _quiet_model() -> Any:
     From 1.16 on its constructor writes a banner to file descriptor 1 before it can be told not to, and standard output
     may carry a record; so that descriptor leads nowhere for as long as the constructor runs.
     """
-    import highspy
+    highspy: Any = import_module("highspy")
 
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
@@ -121,7 +122,7 @@ class _Highspy:
     name = "highspy, warm starts"
 
     def __init__(self, problem: LinearProgram) -> None:
-        import highspy
+        highspy: Any = import_module("highspy")
 
         self._highspy: Any = highspy
         self.problem = problem

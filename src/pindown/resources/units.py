@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from pindown.errors import InputError
 
@@ -32,7 +34,7 @@ def price_unit(row: str, units: Mapping[str, str]) -> str:
     plain = f"{top} / {bottom}"
     if find_spec("pint") is None:
         return plain
-    import pint
+    pint: Any = import_module("pint")
 
     registry = pint.UnitRegistry()
     try:
