@@ -43,7 +43,7 @@ def capacity(channel: Floats, *, tolerance: float = 1e-6, most: int = 20_000) ->
 
     Example:
         >>> noisy = capacity(np.array([[0.9, 0.1], [0.1, 0.9]]))
-        >>> abs(noisy.value - (1 + 0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))) < 1e-6
+        >>> bool(abs(noisy.value - (1 + 0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))) < 1e-6)
         True
     """
     rows = np.unique(np.asarray(channel, dtype=np.float64), axis=0)
