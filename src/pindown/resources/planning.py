@@ -69,8 +69,8 @@ def best_values(
 
     Example:
         >>> from pindown import MDP
-        >>> best_values(MDP([[1, 2], [1, -1], [2, -1]]), [[0, 1, 2]], 0.5)
-        array([[2., 2., 4.]])
+        >>> best_values(MDP([[1, 2], [1, -1], [2, -1]]), [[0, 1, 2]], 0.5).round(5).tolist()
+        [[2.0, 2.0, 4.0]]
     """
     gamma = check_discount(discount)
     if not 0 < tolerance <= 1e-3:
