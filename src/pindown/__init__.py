@@ -66,6 +66,14 @@ if TYPE_CHECKING:
     from pindown.network.subject import Subject
     from pindown.network.water_filling import water_filling
     from pindown.network.water_results import WaterFilling
+    from pindown.resources.chain import Chain
+    from pindown.resources.convergence import convergence
+    from pindown.resources.convergence_result import Convergence
+    from pindown.resources.economy import Economy
+    from pindown.resources.empowerment import empowerment
+    from pindown.resources.linear_program import LinearProgram
+    from pindown.resources.mdp import MDP
+    from pindown.resources.power import power
     from pindown.spaces.bitstring import BitString
     from pindown.spaces.box import Box
     from pindown.spaces.gaussian import Gaussian
@@ -82,6 +90,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "MDP",
     "Audit",
     "Basin",
     "Bets",
@@ -89,11 +98,14 @@ __all__ = [
     "BitString",
     "Box",
     "Budgets",
+    "Chain",
     "CheckpointError",
     "Coherence",
     "Committee",
     "Concentration",
+    "Convergence",
     "DataError",
+    "Economy",
     "Estimate",
     "EstimationError",
     "Gaussian",
@@ -102,6 +114,7 @@ __all__ = [
     "LearningCurve",
     "Lotteries",
     "Ledger",
+    "LinearProgram",
     "Menus",
     "NetworkComparison",
     "NoiseTolerance",
@@ -135,12 +148,15 @@ __all__ = [
     "compare_samplers",
     "concentration",
     "fermi",
+    "convergence",
+    "empowerment",
     "learning_coefficient",
     "learning_coefficient_over_training",
     "ledger",
     "measure",
     "noise_tolerance",
     "overoptimisation",
+    "power",
     "pretrained",
     "pruning",
     "spectrum",
@@ -211,6 +227,14 @@ _HOME = {
     "overoptimisation": "pindown.values.overoptimisation",
     "basin": "pindown.network.basin",
     "spectrum": "pindown.network.spectrum",
+    "Chain": "pindown.resources.chain",
+    "Convergence": "pindown.resources.convergence_result",
+    "Economy": "pindown.resources.economy",
+    "LinearProgram": "pindown.resources.linear_program",
+    "MDP": "pindown.resources.mdp",
+    "convergence": "pindown.resources.convergence",
+    "empowerment": "pindown.resources.empowerment",
+    "power": "pindown.resources.power",
 }
 
 _DOORS = ("fermi",)

@@ -1,0 +1,92 @@
+"""``pindown resources``: what nearly all objectives want of a linear programme or an environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._output import check_folder, write_json
+from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from pindown.resources.linear_program import LinearProgram
+    from pindown.resources.mdp import MDP
+
+__all__ = ["resources"]
+
+_RECORD, _REPORT, _NO_WORK = "resources.json", "report.html", "unfinished"
+
+
+def resources(
+    problem: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROBLEM",
+            help="An MPS or LP file, or the name of a gymnasium environment such as Taxi-v4.",
+            show_default=False,
+        ),
+    ],
+    family: Annotated[
+        list[str] | None, typer.Option(help="Prior over objectives; can be given again.", show_default="all five")
+    ] = None,
+    objectives: Annotated[int, typer.Option(min=2, help="Objectives drawn from each prior.")] = 1000,
+    nearly_all: Annotated[float, typer.Option(help="Share that a resource has to reach under every prior.")] = 0.8,
+    discount: Annotated[float, typer.Option(help="Of an environment.")] = 0.95,
+    volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> None:
+    """Tell what nearly all objectives want of an environment, and under which priors."""
+    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    check_folder(out, "--out")
+    found = _read(problem)
+
+    from pindown.resources.convergence import convergence
+
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            result = convergence(
+                found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
+                progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+
+    from pindown.report.resources import write_resources_report
+
+    record = result.to_dict()
+    write_json(record, out / _RECORD)
+    write_resources_report(record, out / _REPORT)
+    if json is not None:
+        give_json(record, json)
+    if not quiet:
+        show(result.summary(), error=json == STDOUT)
+        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+
+
+def _read(problem: str) -> LinearProgram | MDP:
+    """A file by its ending, or an environment by its name."""
+    if Path(problem).suffix.lower() in (".mps", ".lp"):
+        from pindown.resources.linear_program import LinearProgram
+
+        return LinearProgram.from_file(problem)
+    if Path(problem).exists():
+        raise DataError(f"{problem} ends with {Path(problem).suffix!r}", "a file that ends with .mps or .lp")
+    from pindown.resources.gym_tables import make_environment
+    from pindown.resources.mdp import MDP
+
+    try:
+        return MDP.from_gymnasium(make_environment(problem))
+    except InputError as error:
+        wanted = "an MPS or LP file, or the name of a gymnasium environment with a table"
+        raise InputError(f"{problem!r}: {error.got}", wanted, error.remedy) from error

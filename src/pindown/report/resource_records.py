@@ -1,0 +1,104 @@
+"""Records of what many objectives want, as a report reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pindown.errors import CheckpointError
+from pindown.estimate import Estimate
+from pindown.report.reader import Reader, read_as
+
+__all__ = ["Agreement", "Convergence", "Family", "Item", "Share", "read_convergence"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of so many objectives, with Wilson's interval."""
+
+    count: int
+    trials: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float | None:
+        """The share; None where there were no trials."""
+        return self.count / self.trials if self.trials else None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A prior over objectives."""
+
+    name: str
+    description: str
+    objectives: int
+    unbounded: Share
+    infeasible: Share
+
+
+@dataclass(frozen=True)
+class Item:
+    """One constraint or state."""
+
+    name: str
+    wanted: Mapping[str, Share]
+    value: Mapping[str, Estimate]
+    price: Estimate
+    volume: Estimate
+    robustness: Estimate
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The rank correlation between two families."""
+
+    first: str
+    second: str
+    correlation: float | None
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """A convergence record."""
+
+    SCHEMA: ClassVar[str] = "pindown/convergence/1"
+    verdict: str
+    kind: str
+    problem: str
+    families: tuple[Family, ...]
+    items: tuple[Item, ...]
+    agreement: tuple[Agreement, ...]
+    nearly_all: float
+    value_is: str
+    method: str
+    discount: float | None
+    objectives: int
+    seed: int
+    seconds: float
+    version: str
+    notes: tuple[str, ...]
+
+
+def read_convergence(record: Mapping[str, Any]) -> Convergence:
+    """Read a convergence record.
+
+    Raises:
+        CheckpointError: where it is of another schema or damaged; the place is named.
+    """
+    found = record.get("schema") if isinstance(record, Mapping) else None
+    if found != Convergence.SCHEMA:
+        raise CheckpointError(
+            f"a record of schema {found!r}", repr(Convergence.SCHEMA), "hand over what `pindown resources --json` wrote"
+        )
+    out = read_as(Convergence, Reader(record, "record"))
+    names = {f.name for f in out.families}
+    for i, item in enumerate(out.items):
+        if set(item.wanted) != names or set(item.value) != names:
+            raise CheckpointError(f"record.items[{i}] has other families than the record", ", ".join(sorted(names)))
+    if not out.families or not out.items:
+        raise CheckpointError("a record without families or items", "at least one of each")
+    return out

@@ -1,0 +1,252 @@
+"""The front door: what nearly all objectives want of an environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from pindown import __version__
+from pindown.errors import InputError
+from pindown.estimate import Estimate
+from pindown.resources.chain import Chain
+from pindown.resources.convergence_result import Convergence, FamilyRecord, Item, judge, unmeasured
+from pindown.resources.economy import Economy
+from pindown.resources.families import Family, draw_objectives, read_families
+from pindown.resources.highs import make_solver
+from pindown.resources.linear_program import LinearProgram
+from pindown.resources.mdp import MDP
+from pindown.resources.planning import check_discount
+from pindown.resources.power import state_rewards
+from pindown.resources.shares import Share
+from pindown.resources.units import price_unit
+from pindown.resources.volume import volume_gains
+from pindown.resources.wanted_constraints import constraint_names, wanted_constraints
+from pindown.resources.wanted_states import GOING_ON, wanted_layers, wanted_states
+from pindown.rng import child_seed
+from pindown.stats import mean_and_stderr
+
+__all__ = ["convergence"]
+
+Progress = Callable[[float, str], None]
+Problem = LinearProgram | MDP | Economy | Chain
+Floats = NDArray[np.float64]
+_BLOCK = 125
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the objectives of one family wanted."""
+
+    finite: NDArray[np.bool_]
+    unbounded: int
+    infeasible: int
+    wanted: NDArray[np.bool_]
+    value: Floats
+    dropped: int = 0
+
+
+def convergence(
+    problem: Problem,
+    families: Sequence[str | Family] | None = None,
+    objectives: int = 1000,
+    seed: int = 0,
+    *,
+    nearly_all: float = 0.8,
+    discount: float = 0.95,
+    volume: bool = False,
+    solver: str = "auto",
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Convergence:
+    r"""What nearly all objectives want of an environment in which there is no agent.
+
+    Objectives are drawn from several priors. A constraint of a programme is wanted where relaxing it improves the
+    optimum; a state, where the best policy spends more discounted time in it than the random one; a state of a chain's
+    layer, where none is better. Each share has Wilson's interval. An item is a *resource* only where the
+    interval lies above ``nearly_all`` under **every** declared prior; the least share over them is its robustness.
+
+    Args:
+        problem: a linear programme, an economy, an MDP or a chain.
+        families: priors over objectives, by name or a :class:`~pindown.resources.families.Family`; by default all five
+            that are built in.
+        objectives: how many are drawn from each.
+        seed: everything random follows from it.
+        nearly_all: the share that a resource has to reach.
+        discount: of an MDP.
+        volume: whether to measure as well how many bits of volume a unit of each row opens.
+        solver: ``"auto"``, ``"highspy"`` or ``"scipy"``.
+        jobs: processes for programmes, threads for MDPs.
+        progress: called with the share done and a text.
+
+    Returns:
+        Shares, values, prices, robustness and verdicts.
+
+    Raises:
+        InputError: for no family, too few objectives, or a programme that is infeasible or unbounded as it stands.
+
+    Example:
+        >>> from pindown import LinearProgram, convergence
+        >>> farm = LinearProgram([3, 2], [[1, 1], [1, 0]], high=[4, 9], maximise=True, rows=["land", "seed"])
+        >>> found = convergence(farm, families=["positive", "single"], objectives=100)
+        >>> found.resources  # land limits every crop; there is seed enough
+        ('land',)
+    """
+    began = time.perf_counter()
+    child_seed(seed)
+    chosen = read_families(families)
+    if isinstance(objectives, bool) or objectives < 2:
+        raise InputError(f"objectives = {objectives!r}", "at least 2")
+    if not 0.0 < nearly_all < 1.0:
+        raise InputError(f"nearly_all = {nearly_all!r}", "a share between 0 and 1")
+    told = _Told(progress, len(chosen))
+    if isinstance(problem, (LinearProgram, Economy)):
+        program = problem.program() if isinstance(problem, Economy) else problem
+        own, method = _own_prices(program, solver)
+        names, _ = constraint_names(program)
+        answers = [_constraints(program, f, objectives, seed, solver, jobs, told) for f in chosen]
+        gains = volume_gains(program, seed=seed) if volume else {}
+        value_is = "price × stock / objective, on average"
+        kind = "economy" if isinstance(problem, Economy) else "linear programme"
+        prices = [
+            Estimate(float(p), 0.0, price_unit(n, program.units), "exact", reference="the problem's own objective")
+            for n, p in zip(names, own, strict=True)
+        ]
+        volumes = [gains.get(n, unmeasured("bits", "not asked for")) for n in names]
+        name = program.name
+    else:
+        if volume:
+            raise InputError("volume of a problem that is no programme", "volume=False")
+        if isinstance(problem, MDP):
+            check_discount(discount)
+            names, kind = [*problem.states, *([GOING_ON] if problem.ended is not None else [])], "MDP"
+            value_is, method = "share of discounted time, on average", "value iteration"
+            answers = [_states(problem, f, objectives, seed, discount, jobs, told) for f in chosen]
+        elif isinstance(problem, Chain):
+            names = [f"layer {k}, state {s}" for k, t in enumerate(problem.tables) for s in range(len(t))]
+            kind, value_is, method = "chain", "place between the layer's worst and best, on average", "exact"
+            answers = [_layers(problem, f, objectives, seed, told) for f in chosen]
+        else:
+            raise InputError(f"a {type(problem).__name__}", "a LinearProgram, an Economy, an MDP or a Chain")
+        prices = [unmeasured("1", "no constraint") for _ in names]
+        volumes = [unmeasured("bits", "no constraint") for _ in names]
+        name = problem.name
+    shares = [
+        {f.name: Share(int(a.wanted[a.finite, i].sum()), int(a.finite.sum())) for f, a in _both(chosen, answers)}
+        for i in range(len(names))
+    ]
+    means = [{f.name: _mean(a, i) for f, a in _both(chosen, answers)} for i in range(len(names))]
+    items = tuple(
+        Item(n, s, m, p, v, judge(s, nearly_all))
+        for n, s, m, p, v in zip(names, shares, means, prices, volumes, strict=True)
+    )
+    records = tuple(
+        FamilyRecord(f.name, f.description, objectives, Share(a.unbounded, objectives), Share(a.infeasible, objectives))
+        for f, a in _both(chosen, answers)
+    )
+    return Convergence(
+        kind=kind, problem=name or kind, families=records, items=items, agreement=_agreement(items, chosen),
+        nearly_all=nearly_all, value_is=value_is, method=method, discount=discount if kind == "MDP" else None,
+        objectives=objectives, seed=seed, seconds=time.perf_counter() - began, version=__version__,
+        notes=tuple(_notes(records, answers, chosen)),
+    )  # fmt: skip
+
+
+class _Told:
+    """Progress over families, each a part of the whole."""
+
+    def __init__(self, progress: Progress | None, parts: int) -> None:
+        self.progress, self.parts, self.done = progress, parts, 0
+
+    def step(self, share: float, family: Family) -> None:
+        if self.progress is not None:
+            self.progress((self.done + share) / self.parts, f"{family.name} objectives")
+        if share >= 1.0:
+            self.done += 1
+
+
+def _both(families: Sequence[Family], answers: Sequence[_Answers]) -> list[tuple[Family, _Answers]]:
+    return list(zip(families, answers, strict=True))
+
+
+def _own_prices(problem: LinearProgram, solver: str) -> tuple[Floats, str]:
+    """Shadow prices under the programme's own objective, and the solver's name."""
+    costs = problem.costs_of(problem.own[None])
+    found = wanted_constraints(problem, costs, solver)
+    if found.infeasible:
+        raise InputError("the programme is infeasible as it stands", "one with a solution", "relax its constraints")
+    if found.unbounded:
+        raise InputError("the programme is unbounded as it stands", "a finite optimum", "bound its columns")
+    return found.price[0], make_solver(problem, solver).name
+
+
+def _constraints(
+    problem: LinearProgram, family: Family, count: int, seed: int, solver: str, jobs: int, told: _Told
+) -> _Answers:
+    costs = problem.costs_of(draw_objectives(family, count, problem.own, seed))
+    blocks = [costs[i : i + _BLOCK] for i in range(0, count, _BLOCK)]
+    work = (delayed(wanted_constraints)(problem, block, solver) for block in blocks)
+    parts: list[Any] = []
+    running: Any = Parallel(n_jobs=jobs, return_as="generator")(work)
+    for part in running:
+        parts.append(part)
+        told.step(len(parts) / len(blocks), family)
+    return _Answers(
+        np.concatenate([p.finite for p in parts]), sum(p.unbounded for p in parts), sum(p.infeasible for p in parts),
+        np.concatenate([p.wanted for p in parts]), np.concatenate([p.value for p in parts]),
+        sum(p.dropped for p in parts),
+    )  # fmt: skip
+
+
+def _states(mdp: MDP, family: Family, count: int, seed: int, discount: float, jobs: int, told: _Told) -> _Answers:
+    wanted, time_share = wanted_states(mdp, state_rewards(mdp, family, count, seed), discount, jobs)
+    told.step(1.0, family)
+    return _Answers(np.ones(count, dtype=bool), 0, 0, wanted, time_share)
+
+
+def _layers(chain: Chain, family: Family, count: int, seed: int, told: _Told) -> _Answers:
+    last = chain.tables[-1].shape[1]
+    wanted, place = wanted_layers(chain, draw_objectives(family, count, np.linspace(0.0, 1.0, last), seed))
+    told.step(1.0, family)
+    return _Answers(np.ones(count, dtype=bool), 0, 0, wanted, place)
+
+
+def _mean(answers: _Answers, i: int) -> Estimate:
+    values = answers.value[answers.finite, i]
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return unmeasured("1", "no objective has a finite optimum")
+    mean, stderr = mean_and_stderr(values)
+    return Estimate(mean, stderr, "1", reference="objectives drawn")
+
+
+def _agreement(items: Sequence[Item], families: Sequence[Family]) -> tuple[tuple[str, str, float | None], ...]:
+    shares = {f.name: np.array([i.wanted[f.name].count for i in items], dtype=np.float64) for f in families}
+    out: list[tuple[str, str, float | None]] = []
+    for i, a in enumerate(families):
+        for b in families[i + 1 :]:
+            flat = any(len(set(shares[f.name])) < 2 for f in (a, b))
+            r = None if flat else float(spearmanr(shares[a.name], shares[b.name]).statistic)
+            out.append((a.name, b.name, r))
+    return tuple(out)
+
+
+def _notes(records: Sequence[FamilyRecord], answers: Sequence[_Answers], families: Sequence[Family]) -> list[str]:
+    notes: list[str] = []
+    for r in records:
+        if r.unbounded.count:
+            notes.append(
+                f"{r.unbounded.count} of {r.objectives} {r.name} objectives are unbounded; shares are of the rest."
+            )
+    dropped = sum(a.dropped for a in answers)
+    if dropped:
+        notes.append(f"{dropped:,} prices of degenerate solutions did not hold when their constraint was relaxed.")
+    if len(families) < 4:
+        notes.append(f"Only {len(families)} priors were declared; a resource should survive at least four.")
+    return notes
