@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from pindown.spaces.product import Product
     from pindown.spaces.simplex import Simplex
     from pindown.spaces.subset import Subset
+    from pindown.studies.study_subject import StudySubject
 
     __version__: str
 
@@ -107,6 +108,7 @@ __all__ = [
     "Simplex",
     "Spectrum",
     "Status",
+    "StudySubject",
     "Subject",
     "Subset",
     "Trades",
@@ -171,6 +173,7 @@ _HOME = {
     "Simplex": "pindown.spaces.simplex",
     "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
+    "StudySubject": "pindown.studies.study_subject",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",
