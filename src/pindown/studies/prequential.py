@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pindown.errors import InputError
-from pindown.estimate import Estimate, bits
+from pindown.errors import EstimationError, InputError
+from pindown.estimate import Estimate, Status, bits
 from pindown.studies.study_subject import StudySubject
 
 __all__ = ["prequential_bits"]
@@ -40,7 +40,11 @@ def prequential_bits(*, family: StudySubject, width: int, seed: int) -> dict[str
     total = done * math.log(subject.classes)
     while done < subject.train_size:
         stop = min(2 * done, subject.train_size)
-        trained = family.trained_on(width, seed, done)
+        try:
+            trained = family.trained_on(width, seed, done)
+        except EstimationError as error:
+            lost = Estimate(math.nan, math.nan, "bits", status=Status.NOT_CONVERGED, reference=str(error))
+            return lost.to_dict()
         point = trained.solutions[0].point.unsqueeze(0)
         with torch.no_grad():
             logits = torch.cat([trained.outputs(point, x)[0] for x, _ in subject.batches()])[done:stop].double()

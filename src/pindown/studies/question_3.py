@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pindown.estimate import Estimate
+from pindown.errors import EstimationError
+from pindown.estimate import Estimate, Status
 from pindown.rng import child_seed
 from pindown.studies import panel
 from pindown.studies import question_2 as curves
@@ -20,7 +21,7 @@ from pindown.studies.steps import Step, Workshop
 from pindown.studies.study_subject import StudySubject
 from pindown.studies.trained_verdicts import deep_bits, found_as_planted, same_volume, share_kept, shift
 
-__all__ = ["Sizes", "answer_3", "own_answer_3", "panel_step", "trained_panel"]
+__all__ = ["Sizes", "answer_3", "own_answer_3", "panel_rows", "panel_step", "trained_panel"]
 
 TITLE = "Few weights, or the low-order bits of many?"
 
@@ -64,12 +65,14 @@ def answer_3(shop: Workshop, *, full: bool, seed: int, sizes: Sizes | None = Non
     done = shop.run([*steps, *planted])
     figures, verdicts = _planted(done)
     lanes: list[Lane] = []
+    notes = list(_NOTES)
     for f, runs in families:
         own = _family(f, runs, sizes, seed, done)
         figures += own[0]
         verdicts += own[1]
         lanes += own[2]
-    return Answer(3, TITLE, tuple(verdicts), tuple(figures), (), (), _NOTES, shop.seconds, tuple(lanes))
+        notes += own[3]
+    return Answer(3, TITLE, tuple(verdicts), tuple(figures), (), (), tuple(notes), shop.seconds, tuple(lanes))
 
 
 def own_answer_3(
@@ -78,8 +81,8 @@ def own_answer_3(
     """The same panel on a user's trained networks."""
     sizes = sizes or (FULL if full else Sizes())
     done = shop.run(_steps(own, sizes.runs, sizes, seed))
-    figures, verdicts, lanes = _family(own, sizes.runs, sizes, seed, done)
-    return Answer(3, TITLE, tuple(verdicts), tuple(figures), (), (), _NOTES, shop.seconds, tuple(lanes))
+    figures, verdicts, lanes, failed = _family(own, sizes.runs, sizes, seed, done)
+    return Answer(3, TITLE, tuple(verdicts), tuple(figures), (), (), (*_NOTES, *failed), shop.seconds, tuple(lanes))
 
 
 _NOTES = (
@@ -111,12 +114,34 @@ def panel_step(
 def trained_panel(
     *, family: StudySubject, width: int, run: int, treatment: str, seed: int, planes: bool, accuracy: float
 ) -> dict[str, Any]:
-    """One trained network's panel. Networks of one shape get the same noise, so that their figures are paired."""
-    subject = family.trained(width, child_seed(seed, 0x32, run) % 2**31, treatment)
+    """One trained network's panel, or why there is none.
+
+    Networks of one shape get the same noise, so that their figures are paired.
+    """
+    try:
+        subject = family.trained(width, child_seed(seed, 0x32, run) % 2**31, treatment)
+    except EstimationError as error:  # training that does not reach its stop is a finding
+        return {"failed": str(error)}
     found = panel.measure_panel(
         subject, family.epsilon, seed=child_seed(seed, 0x33) % 2**31, planes=planes, accuracy=accuracy
     )
     return {name: e.to_dict() for name, e in found.items()}
+
+
+def panel_rows(records: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[Estimate]], list[str]]:
+    """Figures of each run by measure, *not converged* for runs without a panel, and what was said of those."""
+    whole = [r for r in records if "failed" not in r]
+    units = {m: e["unit"] for r in whole[:1] for m, e in r.items()} or {panel.LOSS: "1"}
+    rows = {
+        m: [
+            Estimate(math.nan, math.nan, unit, status=Status.NOT_CONVERGED)
+            if "failed" in r
+            else Estimate.from_dict(r[m])
+            for r in records
+        ]
+        for m, unit in units.items()
+    }
+    return rows, [r["failed"] for r in records if "failed" in r]
 
 
 def _steps(family: StudySubject, runs: int, sizes: Sizes, seed: int) -> list[Step]:
@@ -141,15 +166,16 @@ def _prequential_step(family: StudySubject, width: int, run: int, seed: int) -> 
 
 def _family(
     family: StudySubject, runs: int, sizes: Sizes, seed: int, done: Mapping[str, Any]
-) -> tuple[list[Figure], list[Verdict], list[Lane]]:
+) -> tuple[list[Figure], list[Verdict], list[Lane], list[str]]:
     plain, name = family.treatments[0], family.name or "own model"
     rows: dict[int, dict[str, list[Estimate]]] = {}
+    failed: list[str] = []
     for w in family.widths:
-        each = [
-            done[panel_step(family, w, r, plain, seed, planes=sizes.planes, accuracy=sizes.accuracy).key]
-            for r in range(runs)
+        steps = [
+            panel_step(family, w, r, plain, seed, planes=sizes.planes, accuracy=sizes.accuracy) for r in range(runs)
         ]
-        rows[w] = {m: [Estimate.from_dict(e[m]) for e in each] for m in each[0]}
+        rows[w], lost = panel_rows([done[s.key] for s in steps])
+        failed += lost
         if family.train_on is not None:
             rows[w][panel.PREQUENTIAL] = [
                 Estimate.from_dict(done[_prequential_step(family, w, r, seed).key]) for r in range(runs)
@@ -159,7 +185,8 @@ def _family(
     volumes: dict[int, Estimate] = {}
     for w, measured in rows.items():
         loss = mean_of(measured[panel.LOSS]).value
-        t = min(family.tolerances, key=lambda t: abs(math.log(t / (loss + family.epsilon))))
+        level = loss + family.epsilon if math.isfinite(loss) else family.tolerances[-1]
+        t = min(family.tolerances, key=lambda t: abs(math.log(t / level)))
         record = done[curves.curve_step(family, w, sizes.curve, seed).key]
         volumes[w] = Estimate.from_dict(record["bits"][family.tolerances.index(t)])
         group = f"{name}, width {w}, {runs} runs"
@@ -171,7 +198,7 @@ def _family(
         lanes += [
             Lane(f"{name}: one axis in bits", f"width {w}", m, "bits", means[m]) for m in panel.IN_BITS if m in means
         ]
-    return figures, _verdicts(name, family.widths, rows, volumes), lanes
+    return figures, _verdicts(name, family.widths, rows, volumes), lanes, failed
 
 
 def _verdicts(
@@ -180,6 +207,8 @@ def _verdicts(
 ) -> list[Verdict]:  # fmt: skip
     narrow, wide = widths[0], widths[-1]
     said = f"width {wide} against width {narrow}"
+    if any(m not in rows[w] for w in widths for m in (panel.LEADING, panel.COUNT, panel.KEPT)):
+        return []  # no run of some width ended; the notes say why
     return [
         shift(f"On {name}, a wide network’s weights hold fewer bits each than a narrow one’s.",
               rows[wide][panel.LEADING], rows[narrow][panel.LEADING], said, falls=True),

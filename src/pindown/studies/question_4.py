@@ -18,7 +18,7 @@ from pindown.studies.families import BOOLEAN_LOSS, TREATMENTS, boolean_family
 from pindown.studies.labels import Found, draw_random, make_task, optimiser_record, train_runs
 from pindown.studies.own_samples import own_comparison, sample_steps
 from pindown.studies.paired import mean_of, paired, ratio, usable
-from pindown.studies.question_3 import panel_step
+from pindown.studies.question_3 import panel_rows, panel_step
 from pindown.studies.rescaling import rescaled_panel
 from pindown.studies.results import Answer, Figure, Lane, NamedComparison, Verdict
 from pindown.studies.steps import Step, Workshop
@@ -31,6 +31,8 @@ __all__ = ["Sizes", "answer_4", "own_answer_4"]
 TITLE = "Do dropout, weight decay, SAM, label noise and batch size change it?"
 MEASURES = (panel.NOISE, panel.PRUNED, panel.WATER, panel.CODE, panel.PLANES)
 """Bits in the weights that the treatments are compared by."""
+
+_LOST = Estimate(math.nan, math.nan, "octaves", status=Status.UNSUPPORTED, reference="no run ended")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Sizes:
 
     width: int = 40
     runs: int = 5
-    planes: bool = False
+    planes: bool = True
     accuracy: float = 0.1
     count: int = 2000
     draws: int = 2**27
@@ -133,8 +135,8 @@ def _answer(
     plain = family.treatments[0]
     rows: dict[str, dict[str, list[Estimate]]] = {}
     for t in family.treatments:
-        each = [done[_panel(family, width, r, t, sizes, seed).key] for r in range(sizes.runs)]
-        rows[t] = {m: [Estimate.from_dict(e[m]) for e in each] for m in each[0]}
+        rows[t], failed = panel_rows([done[_panel(family, width, r, t, sizes, seed).key] for r in range(sizes.runs)])
+        notes += failed
     measures = [m for m in MEASURES if m in rows[plain]]
     tests = max(1, (len(family.treatments) - 1) * len(measures))
     figures: list[Figure] = []
@@ -146,7 +148,7 @@ def _answer(
             figures.append(Figure(t, "total variation, held out", compared[t].held_out_total_variation))
         if t == plain:
             continue
-        changes = [(m, ratio(rows[t][m], rows[plain][m])) for m in measures]
+        changes = [(m, ratio(rows[t][m], rows[plain][m]) if m in rows[t] else _LOST) for m in measures]
         figures += [Figure(t, f"change of {m} against {plain}", e) for m, e in changes]
         lanes += [
             Lane(f"Bits in the weights against {plain}, at one training loss", m, t, "octaves", e) for m, e in changes

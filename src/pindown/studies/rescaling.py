@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pindown.errors import EstimationError
 from pindown.network.subject import Subject
 from pindown.rng import child_seed, torch_generator
 from pindown.studies import panel
@@ -31,12 +32,14 @@ def rescaled(model: nn.Module, seed: int) -> nn.Sequential | None:
     >>> bool((net(torch.eye(2)) == other(torch.eye(2))).all()), bool((net[0].weight == other[0].weight).all())
     (True, False)
     """
-    parts = list(model) if isinstance(model, nn.Sequential) else []
+    if not isinstance(model, nn.Sequential):
+        return None
+    parts = list(model)
     expected = [nn.Linear if i % 2 == 0 else nn.ReLU for i in range(len(parts))]
     if len(parts) < 3 or len(parts) % 2 == 0 or any(type(p) is not e for p, e in zip(parts, expected, strict=True)):
         return None
     twin = copy.deepcopy(model)
-    linears = [p for p in twin if isinstance(p, nn.Linear)]  # type: ignore[union-attr]
+    linears = [p for p in twin if isinstance(p, nn.Linear)]
     rng = torch_generator(seed, 0xD1)
     with torch.no_grad():
         for below, above in itertools.pairwise(linears):
@@ -46,7 +49,6 @@ def rescaled(model: nn.Module, seed: int) -> nn.Sequential | None:
             if below.bias is not None:
                 below.bias.mul_(factor)
             above.weight.div_(factor)
-    assert isinstance(twin, nn.Sequential)
     return twin
 
 
@@ -57,7 +59,10 @@ def rescaled_panel(
 
     Also the largest change of an output, relative to the largest output, and whether all labels stayed.
     """
-    subject = family.trained(width, child_seed(seed, 0x32, run) % 2**31, treatment)
+    try:
+        subject = family.trained(width, child_seed(seed, 0x32, run) % 2**31, treatment)
+    except EstimationError:  # the run's own panel says so
+        return {}
     other = rescaled(subject.module, child_seed(seed, 0x35, run) % 2**31)
     if other is None:
         return {}
