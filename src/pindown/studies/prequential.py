@@ -4,8 +4,8 @@ r"""The prequential code: labels sent in blocks, each with the network trained o
 
 (Dawid 1984, Present position and potential developments: the prequential approach; Blier and Ollivier 2018, The
 description length of deep learning models, eq. 2.9). The first block is sent by uniform labels. Logits are divided by
-one temperature, chosen among a few on the block itself and paid for, since a network trained to no error is too sure
-of its labels on others.
+one number, chosen among a few on the block itself and paid for, since a network trained to no error is too sure of its
+labels on others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pindown.studies.study_subject import StudySubject
 __all__ = ["prequential_bits"]
 
 _FIRST = 20
-_TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+_DIVISORS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 
 
 def prequential_bits(*, family: StudySubject, width: int, seed: int) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def prequential_bits(*, family: StudySubject, width: int, seed: int) -> dict[str
         with torch.no_grad():
             logits = torch.cat([trained.outputs(point, x)[0] for x, _ in subject.batches()])[done:stop].double()
         block = targets[done:stop]
-        costs = [float(functional.cross_entropy(logits / t, block, reduction="sum")) for t in _TEMPERATURES]
-        total += min(costs) + math.log(len(_TEMPERATURES))
+        costs = [float(functional.cross_entropy(logits / t, block, reduction="sum")) for t in _DIVISORS]
+        total += min(costs) + math.log(len(_DIVISORS))
         done = stop
     uniform = subject.train_size * math.log(subject.classes)
     reference = f"uniform labels cost {bits(uniform):.0f} bits"

@@ -24,7 +24,7 @@ from pindown.studies.results import Answer, Figure, Lane, NamedComparison, Verdi
 from pindown.studies.steps import Step, Workshop
 from pindown.studies.study_subject import StudySubject
 from pindown.studies.trained_verdicts import unmoved
-from pindown.studies.verdicts import MATERIAL, decide
+from pindown.studies.verdicts import decide
 
 __all__ = ["Sizes", "answer_4", "own_answer_4"]
 
@@ -32,6 +32,7 @@ TITLE = "Do dropout, weight decay, SAM, label noise and batch size change it?"
 MEASURES = (panel.NOISE, panel.PRUNED, panel.WATER, panel.CODE, panel.PLANES)
 """Bits in the weights that the treatments are compared by."""
 
+_DISTANCE = 0.1  # a change of the distance to random solutions that counts, as a share of all mass
 _LOST = Estimate(math.nan, math.nan, "octaves", status=Status.UNSUPPORTED, reference="no run ended")
 
 
@@ -186,12 +187,12 @@ def _distance(t: str, plain: str, treated: SamplerComparison, other: SamplerComp
     claim = f"{t[0].upper()}{t[1:]} leaves the distance to random solutions as it is."
     rule = (
         f"By the total variation on held-out draws. Supported where it differs from that of {plain} by less than "
-        f"{2 * MATERIAL:g} with its 95% interval, refuted where by more than {MATERIAL:g} with it, else undecided. "
+        f"{_DISTANCE:g} with the 95% interval of the difference, refuted where by more with it, else undecided. "
         "Both use the same random solutions; their errors are taken as independent, which is wide."
     )
     a, b = treated.held_out_total_variation, other.held_out_total_variation
     gap, error = abs(a.value - b.value), 1.96 * math.hypot(a.stderr, b.stderr)
-    outcome = decide(gap + error < 2 * MATERIAL, gap - error > MATERIAL)
+    outcome = decide(gap + error < _DISTANCE, gap - error > _DISTANCE)
     return Verdict(claim, outcome, rule, f"{t}: {a}; {plain}: {b}.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 from typing import Any
 
 import torch
@@ -90,4 +89,4 @@ def _spread(a: Subject, b: Subject) -> float:
     """How far the weights moved: the median change of their size, in octaves."""
     x, y = a.solutions[0].point.double().abs(), b.solutions[0].point.double().abs()
     kept = (x > 0) & (y > 0)
-    return float((y[kept] / x[kept]).log2().abs().median()) if bool(kept.any()) else math.nan
+    return float((y[kept] / x[kept]).log2().abs().median()) if bool(kept.any()) else 0.0
