@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import pindown
 from pindown.cli._target import load_study
 from pindown.cli.app import app
+from pindown.engine.settings import Settings
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
 from pindown.network.ensemble_training import train_ensemble
@@ -209,7 +210,7 @@ def test_make_has_to_return_a_subject() -> None:
 
 
 def small(question: int) -> object:
-    curve = question_2.Sizes(repeats=2, chains=2, sweeps=8, doublings=0)
+    curve = question_2.Sizes(repeats=2, settings=Settings(chains=4, burn_in=8, sweeps=8, doublings=0))
     return {
         1: 6,
         2: curve,

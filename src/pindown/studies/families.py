@@ -176,7 +176,7 @@ def teacher_family(seed: int) -> StudySubject:
     )
 
 
-def digits_family(seed: int, tolerances: tuple[float, ...] = (1.0, 0.5, 0.2)) -> StudySubject:
+def digits_family(seed: int, tolerances: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.05)) -> StudySubject:
     """Width 30 and width 100 on 500 digits."""
     own = Digits(child_seed(seed, 0x25) % 2**31)
     return StudySubject(

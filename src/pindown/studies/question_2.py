@@ -10,6 +10,7 @@ from typing import Any
 from pindown.engine.measure import measure
 from pindown.engine.settings import Settings
 from pindown.estimate import Estimate, Status, bits
+from pindown.network.plan import default_settings
 from pindown.rng import child_seed, torch_generator
 from pindown.studies.counting import embedded_ranks
 from pindown.studies.families import digits_family, teacher_family
@@ -33,7 +34,8 @@ class Sizes:
         widths: of one hidden layer, for the bits of the Boolean labels.
         count, draws: random solutions of each, and networks tried at most.
         orthant_draws: draws of the infinitely wide network.
-        repeats, chains, sweeps, doublings: of each curve.
+        repeats: independent runs of each curve.
+        settings: of the engine for curves; by default those of an audit, quick or full.
         digits: losses of the digits' curves; without any they are left out.
     """
 
@@ -41,17 +43,14 @@ class Sizes:
     count: int = 1000
     draws: int = 2**25
     orthant_draws: int = 2**24
-    repeats: int = 3
-    chains: int = 2
-    sweeps: int = 8
-    doublings: int = 1
-    digits: tuple[float, ...] = (1.0, 0.5)
+    repeats: int = 4
+    settings: Settings | None = None
+    digits: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.05)
 
 
 FULL = Sizes(
-    widths=(3, 10, 30, 100, 300, 1000), count=20_000, draws=2**31, orthant_draws=2**29, repeats=8, chains=8, sweeps=64,
-    doublings=3, digits=(1.0, 0.5, 0.2, 0.1, 0.05),
-)  # fmt: skip
+    widths=(3, 10, 30, 100, 300, 1000), count=20_000, draws=2**31, orthant_draws=2**29, repeats=12, settings=Settings()
+)
 
 
 def answer_2(shop: Workshop, *, full: bool, seed: int, sizes: Sizes | None = None) -> Answer:
@@ -119,7 +118,7 @@ def curve_step(family: StudySubject, width: int, sizes: Sizes, seed: int) -> Ste
     """The step that measures the curve of one width."""
     arguments = {
         "family": family, "width": width, "seed": child_seed(seed, 0x27, width) % 2**31, "repeats": sizes.repeats,
-        "chains": sizes.chains, "sweeps": sizes.sweeps, "doublings": sizes.doublings,
+        "settings": sizes.settings,
     }  # fmt: skip
     name = "".join(c if c.isalnum() else "-" for c in family.name)
     return Step(f"curve-{name}-{width}", f"the curve of {family.name}, width {width}", pinned_curve, arguments, 60.0)
@@ -158,13 +157,13 @@ def orthant_bits(*, task: Mapping[str, Any], draws: int, seed: int) -> dict[str,
 
 
 def pinned_curve(
-    *, family: StudySubject, width: int, seed: int, repeats: int, chains: int, sweeps: int, doublings: int = 1
-) -> dict[str, Any]:
+    *, family: StudySubject, width: int, seed: int, repeats: int, settings: Settings | None = None
+) -> dict[str, Any]:  # fmt: skip
     """Bits and pinned dimensions of one width at every tolerance."""
     subject = family.subject(width)
     found = measure(
         subject.space(), subject.objective(), tolerance=family.tolerances[-1], repeats=repeats, seed=seed, jobs=1,
-        settings=Settings(chains=chains, burn_in=8, sweeps=sweeps, doublings=doublings),
+        settings=settings or default_settings(subject.space().dim, full=False),
     )  # fmt: skip
     return {
         "dim": subject.space().dim,

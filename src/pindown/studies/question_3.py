@@ -40,7 +40,7 @@ class Sizes:
     """
 
     runs: int = 3
-    digits_runs: int = 0
+    digits_runs: int = 3
     planes: bool = True
     accuracy: float = 0.05
     repeats: int = 4
