@@ -137,19 +137,3 @@ def test_coins_cost_a_bit_each_and_a_rule_costs_less() -> None:
         bits[coins] = Estimate.from_dict(prequential_bits(family=family, width=1, seed=0)).value
     assert 320 - 4 * math.sqrt(320) < bits[True] < 320 * 1.15
     assert 20 <= bits[False] < 160
-
-
-@pytest.mark.slow
-def test_networks_on_coins_hold_more_bits_than_on_a_rule() -> None:
-    """The volume and the code of a network that fits coins are larger than of one that fits a rule."""
-    from pindown.studies.families import Boolean
-
-    codes: dict[bool, list[Estimate]] = {True: [], False: []}
-    for coins in (True, False):
-        for run in range(4):
-            own = Boolean(7, 32, run if coins else None)
-            module = own.train(40, run, "plain SGD")
-            subject = own.make(40).with_solutions([module]).at(0)
-            codes[coins].append(panel.measure_panel(subject, 0.05, planes=False, accuracy=0.1)[panel.CODE])
-    lowest, highest = min(e.value for e in codes[True]), max(e.value for e in codes[False])
-    assert lowest > highest
