@@ -157,6 +157,11 @@ def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
     rows = list(dict.fromkeys(lane.row for lane in lanes))
     names = list(dict.fromkeys(lane.series for lane in lanes))
     values = [lane.value.value for lane in lanes if math.isfinite(lane.value.value)]
+    unit = lanes[0].unit
+    # Codes of one network differ by orders of magnitude; changes go both ways from 0.
+    axis = charts.axis(unit) if unit == "octaves" else charts.numeric_axis(unit, values)
+    bounds = [lane.value.value for lane in lanes if charts.is_bound(lane.value)]
+    stem = 0.3 * min(bounds) if axis.get("type") == "log" and bounds else 0.05 * charts.span(values)
     traces: list[charts.Trace] = []
     for i, name in enumerate(names):
         own = {lane.row: lane.value for lane in lanes if lane.series == name}
@@ -164,17 +169,16 @@ def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
         traces += charts.estimates(
             [y + offset for y in range(len(rows))], [own.get(r) for r in rows], i, name,
             texts=[f"{name}, {r}: {charts.figure_text(own.get(r))}" for r in rows], sideways=True,
-            stem=0.05 * charts.span(values),
+            stem=stem,
         )  # fmt: skip
     table: list[Row] = [[lane.series, lane.row, lane.value] for lane in lanes]
-    unit = lanes[0].unit
     return Figure(
         title=title,
         spec={
             "data": traces,
             "layout": {
                 "showlegend": len(names) > 1,
-                "xaxis": charts.axis(unit),
+                "xaxis": axis,
                 "yaxis": {
                     "tickvals": list(range(len(rows))), "ticktext": [charts.plain(r, 60) for r in rows],
                     "autorange": "reversed", "automargin": True,
