@@ -84,7 +84,8 @@ def found_as_planted(cases: Sequence[tuple[str, float, Estimate]]) -> Verdict:
         "Supported where every planted figure is met: exactly by an exact figure or a bound, within four standard "
         "errors else; refuted where some is not; undecided where one could not be measured."
     )
-    wrong, lost = [], []
+    wrong: list[str] = []
+    lost: list[str] = []
     for name, truth, found in cases:
         if not math.isfinite(found.value) or found.status not in (Status.REACHED, Status.WIDENED, Status.OUT_OF_RANGE):
             lost.append(name)
