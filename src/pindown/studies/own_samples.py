@@ -14,6 +14,7 @@ from pindown.errors import EstimationError, InputError
 from pindown.estimate import Estimate, Status
 from pindown.network.compare_samplers import compare_samplers
 from pindown.network.function_sample import FunctionSample
+from pindown.network.plan import default_settings, margin_settings
 from pindown.network.sampler_results import SamplerComparison
 from pindown.network.subject import Subject
 from pindown.rng import child_seed
@@ -100,6 +101,7 @@ def random_functions(*, family: StudySubject, width: int, count: int, seed: int)
     found = measure(
         subject.space(), subject.margin_objective(), tolerance=0.0, repeats=_REPEATS, jobs=1,
         seed=child_seed(seed, 0x50, width) % 2**31,
+        settings=margin_settings(default_settings(subject.space().dim, full=False)),
     )  # fmt: skip
     record: dict[str, Any] = {"bits": found.bits(0.0).to_dict(), "labels": [], "groups": []}
     try:
