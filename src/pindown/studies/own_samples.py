@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor
 from pindown.engine.measure import measure
 from pindown.errors import EstimationError, InputError
 from pindown.estimate import Estimate, Status
+from pindown.estimate import bits as bits_of
 from pindown.network.compare_samplers import compare_samplers
 from pindown.network.function_sample import FunctionSample
 from pindown.network.plan import default_settings, margin_settings
 from pindown.network.sampler_results import SamplerComparison
 from pindown.network.subject import Subject
-from pindown.rng import child_seed
+from pindown.rng import child_seed, torch_generator
 from pindown.studies.results import Answer, Figure, NamedComparison, Verdict
 from pindown.studies.steps import Step, Workshop
 from pindown.studies.study_subject import StudySubject
@@ -26,6 +28,8 @@ from pindown.studies.verdicts import alike
 __all__ = ["own_answer_1", "own_comparison", "random_functions", "sample_steps", "trained_functions"]
 
 _REPEATS = 6
+_BATCH, _PILOT, _TRIES = 1024, 2**12, 2**15  # networks tried at once, without any success, and at most
+_FEWEST = 50  # of them without error for rejection to be enough
 
 
 def own_answer_1(shop: Workshop, own: StudySubject, *, full: bool, seed: int, sizes: int | None = None) -> Answer:
@@ -93,11 +97,19 @@ def trained_functions(*, family: StudySubject, width: int, treatment: str, runs:
 
 
 def random_functions(*, family: StudySubject, width: int, count: int, seed: int) -> dict[str, Any]:
-    """Labels of random weights without training error, by the engine, with the run that each comes from."""
+    """Labels of random weights without training error, with the independent draw or run that each comes from.
+
+    By rejection where a network in some hundreds fits, else by the engine.
+    """
     subject = family.subject(width)
     why = _unfit(family, subject)
     if why:
         return {"why": why}
+    plain = _rejection(subject, count, seed)
+    if plain is not None:
+        points, bits = plain
+        labels = _labels(family, subject, points)
+        return {"bits": bits.to_dict(), "labels": labels, "groups": list(range(len(labels)))}
     found = measure(
         subject.space(), subject.margin_objective(), tolerance=0.0, repeats=_REPEATS, jobs=1,
         seed=child_seed(seed, 0x50, width) % 2**31,
@@ -116,6 +128,25 @@ def random_functions(*, family: StudySubject, width: int, count: int, seed: int)
     record["labels"] = _labels(family, subject, drawn.points[good])
     record["groups"] = groups[good.cpu()].tolist()
     return record
+
+
+def _rejection(subject: Subject, count: int, seed: int) -> tuple[Tensor, Estimate] | None:
+    """Draws of the prior without training error, and −log2 of their share; None where they are too rare."""
+    rng = torch_generator(seed, 0x52)
+    kept: list[Tensor] = []
+    tried = found = 0
+    while tried < _TRIES and found < count:
+        points = subject.space().sample(_BATCH, rng=rng).to(subject.device)
+        good = points[subject.errors(points) == 0]
+        kept.append(good)
+        tried, found = tried + _BATCH, found + len(good)
+        if not found and tried >= _PILOT:
+            return None
+    if found < _FEWEST:
+        return None
+    share = found / tried
+    error = bits_of(math.sqrt((1.0 - share) / found))
+    return torch.cat(kept), Estimate(-math.log2(share), error, "bits", reference=subject.space().reference)
 
 
 def _unfit(family: StudySubject, subject: Subject) -> str:
