@@ -90,6 +90,7 @@ def _design(n: int, d: int, seed: int) -> Tensor:
 
 def _linear(weights: Tensor, x: Tensor, kind: type[nn.Linear] = nn.Linear) -> Subject:
     model = nn.utils.skip_init(kind, len(weights), 1, bias=False)
+    assert isinstance(model, nn.Linear)
     with torch.no_grad():
         model.weight.copy_(weights)
     return Subject(model, "mse", (x, model(x).detach()), prior="lecun")
@@ -114,6 +115,7 @@ def _grid(seed: int) -> Estimate:
 def _flat(seed: int) -> Estimate:
     rng = torch_generator(seed, 0x91C)
     model = nn.utils.skip_init(nn.Linear, 6, 1, bias=False)
+    assert isinstance(model, nn.Linear)
     with torch.no_grad():
         model.weight.copy_(0.01 * torch.randn((1, 6), generator=rng))
     x, y = torch.randn((80, 6), generator=rng), torch.randn((80, 1), generator=rng)
