@@ -36,16 +36,16 @@ def own_answer_1(shop: Workshop, own: StudySubject, *, full: bool, seed: int, si
     """A user's trained networks against random weights of the same zero training error, at the narrow width."""
     width = own.widths[0]
     runs = sizes or (400 if full else 40)
-    done = shop.run(sample_steps(own, width, runs=runs, count=20 * runs, seed=seed))
+    done = shop.run(sample_steps(own, width, question=1, runs=runs, count=20 * runs, seed=seed))
     figures: list[Figure] = []
     named: list[NamedComparison] = []
     notes: list[str] = []
     name = own.name or "own model"
-    bits = done.get(_random_key(width), {}).get("bits")
+    bits = done.get(_random_key(1, width), {}).get("bits")
     if bits is not None:
         figures.append(Figure(f"random weights, width {width}", "−log2 P(no training error)", Estimate.from_dict(bits)))
     for treatment in own.treatments:
-        found, why = own_comparison(own, width, treatment, done, seed)
+        found, why = own_comparison(own, 1, width, treatment, done, seed)
         if found is None:
             notes.append(f"{treatment}: {why}")
         else:
@@ -59,22 +59,22 @@ def own_answer_1(shop: Workshop, own: StudySubject, *, full: bool, seed: int, si
     )  # fmt: skip
 
 
-def sample_steps(own: StudySubject, width: int, *, runs: int, count: int, seed: int) -> list[Step]:
+def sample_steps(own: StudySubject, width: int, *, question: int, runs: int, count: int, seed: int) -> list[Step]:
     """Steps that find the functions of each treatment's runs, and of random weights."""
     common = {"family": own, "width": width, "seed": seed}
-    steps = [Step(_random_key(width), "random solutions", random_functions, {**common, "count": count}, 60.0)]
+    steps = [Step(_random_key(question, width), "random solutions", random_functions, {**common, "count": count}, 60.0)]
     for t in own.treatments:
         arguments = {**common, "treatment": t, "runs": runs}
-        steps.append(Step(_runs_key(width, t), f"training: {t}", trained_functions, arguments, 1.0 * runs))
+        steps.append(Step(_runs_key(question, width, t), f"training: {t}", trained_functions, arguments, 1.0 * runs))
     return steps
 
 
-def _random_key(width: int) -> str:
-    return f"own-random-{width}"
+def _random_key(question: int, width: int) -> str:
+    return f"q{question}-own-random-{width}"
 
 
-def _runs_key(width: int, treatment: str) -> str:
-    return f"own-runs-{width}-" + "".join(c if c.isalnum() else "-" for c in treatment)
+def _runs_key(question: int, width: int, treatment: str) -> str:
+    return f"q{question}-own-runs-{width}-" + "".join(c if c.isalnum() else "-" for c in treatment)
 
 
 def trained_functions(*, family: StudySubject, width: int, treatment: str, runs: int, seed: int) -> dict[str, Any]:
@@ -164,10 +164,10 @@ def _labels(family: StudySubject, subject: Subject, points: Tensor) -> list[list
 
 
 def own_comparison(
-    own: StudySubject, width: int, treatment: str, done: Mapping[str, Any], seed: int
+    own: StudySubject, question: int, width: int, treatment: str, done: Mapping[str, Any], seed: int
 ) -> tuple[SamplerComparison | None, str]:  # fmt: skip
     """Runs of a treatment against random weights; where they cannot be compared, why."""
-    runs, random = done[_runs_key(width, treatment)], done[_random_key(width)]
+    runs, random = done[_runs_key(question, width, treatment)], done[_random_key(question, width)]
     for record in (runs, random):
         if "why" in record:
             return None, record["why"]

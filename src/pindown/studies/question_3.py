@@ -108,7 +108,10 @@ def panel_step(
     }  # fmt: skip
     name = "-".join("".join(c if c.isalnum() else "-" for c in part) for part in (family.name, treatment))
     words = f"measuring {family.name}, width {width}, {treatment}, run {run}"
-    return Step(f"panel-{name}-{width}-{run}", words, trained_panel, arguments, 15.0)
+    # Questions 3 and 4 may measure the same network to different accuracies.
+    return Step(
+        f"panel-{name}-{width}-{run}-{accuracy:g}{'-planes' if planes else ''}", words, trained_panel, arguments, 15.0
+    )
 
 
 def trained_panel(

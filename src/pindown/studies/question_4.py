@@ -99,12 +99,14 @@ def own_answer_4(
     """The same of a user's treatments, at the narrow width."""
     sizes = sizes or (FULL if full else Sizes())
     width = own.widths[0]
-    samples = sample_steps(own, width, runs=max(sizes.runs, min(sizes.distance_runs, 40)), count=sizes.count, seed=seed)
+    samples = sample_steps(
+        own, width, question=4, runs=max(sizes.runs, min(sizes.distance_runs, 40)), count=sizes.count, seed=seed
+    )
     done = shop.run([*samples, *_steps(own, width, sizes, seed)])
     compared: dict[str, SamplerComparison] = {}
     notes: list[str] = []
     for treatment in own.treatments:
-        found, why = own_comparison(own, width, treatment, done, seed)
+        found, why = own_comparison(own, 4, width, treatment, done, seed)
         if found is None:
             notes.append(f"Functions of {treatment}: {why}")
         else:
