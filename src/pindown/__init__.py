@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from pindown.spaces.product import Product
     from pindown.spaces.simplex import Simplex
     from pindown.spaces.subset import Subset
+    from pindown.studies.study_subject import StudySubject
     from pindown.values.ledger import ledger
     from pindown.values.ledger_result import Ledger
     from pindown.values.overoptimisation import overoptimisation
@@ -112,9 +113,9 @@ __all__ = [
     "InputError",
     "LearningCoefficient",
     "LearningCurve",
-    "Lotteries",
     "Ledger",
     "LinearProgram",
+    "Lotteries",
     "Menus",
     "NetworkComparison",
     "NoiseTolerance",
@@ -130,6 +131,7 @@ __all__ = [
     "Simplex",
     "Spectrum",
     "Status",
+    "StudySubject",
     "Subject",
     "Subset",
     "Trades",
@@ -147,9 +149,9 @@ __all__ = [
     "compare",
     "compare_samplers",
     "concentration",
-    "fermi",
     "convergence",
     "empowerment",
+    "fermi",
     "learning_coefficient",
     "learning_coefficient_over_training",
     "ledger",
@@ -202,6 +204,7 @@ _HOME = {
     "Simplex": "pindown.spaces.simplex",
     "Spectrum": "pindown.network.spectrum_result",
     "Status": "pindown.estimate",
+    "StudySubject": "pindown.studies.study_subject",
     "Subject": "pindown.network.subject",
     "Subset": "pindown.spaces.subset",
     "TwoSided": "pindown.engine.two_sided",

@@ -25,10 +25,10 @@ import pindown
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
+from pindown.report.fermi import write_fermi_report
 from pindown.report.values import write_values_report
 from pindown.values.priors import Hypotheses
 from pindown.values.reading_sources import Channel
-from pindown.report.fermi import write_fermi_report
 
 pytestmark = pytest.mark.browser
 

@@ -25,7 +25,7 @@ from pindown.studies.bayes_code import bits_back_length
 from pindown.studies.compression import QUESTIONS, compression
 from pindown.studies.counting import embedded_ranks
 from pindown.studies.exhaustive import exhaust, grid_levels
-from pindown.studies.results import Answer, CompressionStudy, Curve, Figure, NamedComparison, Point, Verdict
+from pindown.studies.results import Answer, CompressionStudy, Curve, Figure, Lane, NamedComparison, Point, Verdict
 from pindown.studies.steps import Step, Workshop
 from pindown.studies.tasks import arc_cosine_kernel, boolean_task, random_labels
 from pindown.studies.verdicts import alike, decide, gap_closed
@@ -206,6 +206,8 @@ def a_study() -> CompressionStudy:
         (NamedComparison(name, "task", "all", compared(0.3)),
          NamedComparison(name, "task", "margins as large", compared(0.02))),
         ("A note.",), 12.0,
+        (Lane("On one axis", "width <30>", "noise", "bits", bits(30.0)),
+         Lane("On one axis", "width 100", "noise", "bits", Estimate(40.0, 0.0, "bits", "upper_bound"))),
     )  # fmt: skip
     made = "2026-01-01T00:00:00+00:00"
     return CompressionStudy("built-in tasks", (answer,), 3, False, 60.0, made, "0", {"python": "3"})
@@ -230,6 +232,8 @@ def test_the_report_reads_the_record_alone(tmp_path: Path) -> None:
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Refuted: It is." in html
     assert "&lt;0.1&gt;" in html
+    assert "On one axis" in html
+    assert "width <30>" not in html
     assert "<0.1>" not in html
     with pytest.raises(CheckpointError, match="schema"):
         study_sections({"schema": "pindown/audit/1"})

@@ -13,14 +13,15 @@ from pindown.errors import InputError, PindownError
 
 if TYPE_CHECKING:
     from pindown.network.subject import Subject
+    from pindown.studies.study_subject import StudySubject
 
-__all__ = ["DEFAULT_FUNCTION", "load_subject", "split_target"]
+__all__ = ["DEFAULT_FUNCTION", "STUDY_FUNCTION", "load_study", "load_subject", "split_target"]
 
-DEFAULT_FUNCTION = "make_subject"
+DEFAULT_FUNCTION, STUDY_FUNCTION = "make_subject", "make_study"
 
 
-def split_target(target: str) -> tuple[Path, str]:
-    """Path and function of a target; the function is ``make_subject`` where none is named.
+def split_target(target: str, default: str = DEFAULT_FUNCTION) -> tuple[Path, str]:
+    """Path and function of a target; the function is ``make_subject``, or another ``default``, where none is named.
 
     >>> [str(part) for part in split_target("models/small.py:build")]
     ['models/small.py', 'build']
@@ -29,7 +30,7 @@ def split_target(target: str) -> tuple[Path, str]:
     """
     path, colon, function = target.rpartition(":")
     if not colon or not function.isidentifier():
-        return Path(target), DEFAULT_FUNCTION
+        return Path(target), default
     return Path(path), function
 
 
@@ -42,27 +43,47 @@ def load_subject(target: str) -> Subject:
     """
     from pindown.network.subject import Subject
 
-    path, function = split_target(target)
+    made, what = _made(target, DEFAULT_FUNCTION, "a pindown.Subject")
+    if not isinstance(made, Subject):
+        raise InputError(f"{what} returned {type(made).__name__}", "a pindown.Subject")
+    return made
+
+
+def load_study(target: str) -> StudySubject:
+    """The same for a study: the function is ``make_study`` where none is named.
+
+    Raises:
+        InputError: as above, where what comes back is no ``StudySubject``.
+    """
+    from pindown.studies.study_subject import StudySubject
+
+    made, what = _made(target, STUDY_FUNCTION, "a pindown.StudySubject")
+    if not isinstance(made, StudySubject):
+        raise InputError(f"{what} returned {type(made).__name__}", "a pindown.StudySubject")
+    return made
+
+
+def _made(target: str, default: str, kind: str) -> tuple[object, str]:
+    """What the target's function returns, and the function in words."""
+    path, function = split_target(target, default)
     if not path.is_file():
-        raise InputError(f"no file at {path}", "a Python file, as in my_module.py:make_subject", "check the path")
+        raise InputError(f"no file at {path}", f"a Python file, as in my_module.py:{default}", "check the path")
     module = _import(path)
     make = getattr(module, function, None)
     if not callable(make):
         names = sorted(n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == path.stem)
         raise InputError(
             f"{path} has no function {function!r}",
-            "a function without arguments that returns a pindown.Subject",
+            f"a function without arguments that returns {kind}",
             f"functions found: {', '.join(names) or 'none'}",
         )
+    what = f"{function}() in {path}"
     try:
-        subject = make()
+        return make(), what
     except PindownError:
         raise
     except Exception as error:
-        raise _raised(f"{function}() in {path}", path, error) from error
-    if not isinstance(subject, Subject):
-        raise InputError(f"{function}() in {path} returned {type(subject).__name__}", "a pindown.Subject")
-    return subject
+        raise _raised(what, path, error) from error
 
 
 def _import(path: Path) -> ModuleType:

@@ -12,6 +12,7 @@ import typer
 from pindown.cli._console import Interrupted, progress_bar, show
 from pindown.cli._output import write_json
 from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
+from pindown.cli._target import load_study
 
 __all__ = ["study"]
 
@@ -26,6 +27,12 @@ class Name(StrEnum):
 
 def study(
     name: Annotated[Name, typer.Argument(help="compression: does optimisation compress by default?")],
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[my_module.py:make_study]", help="A study of your own model.", show_default="the built-in tasks"
+        ),
+    ] = None,
     question: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Which question; can be given again.", show_default="all there are"),
@@ -44,7 +51,11 @@ def study(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
-    """Run a study, write its report and its record; every verdict follows from the figures by a stated rule."""
+    """Run a study, write its report and its record; every verdict follows from the figures by a stated rule.
+
+    A function make_study in a module of yours returns a pindown.StudySubject: your model at two widths and how it is
+    trained.
+    """
     kept = checkpoint or out / _CHECKPOINT
     check_places(out, json, kept, resume=resume, own=checkpoint is None)
     assert name is Name.COMPRESSION
@@ -52,6 +63,8 @@ def study(
     from pindown.studies.compression import compression
 
     options: dict[str, Any] = {"full": full, "seed": seed, "jobs": jobs, "checkpoint": kept}
+    if target is not None:
+        options["own"] = load_study(target)
     try:
         with progress_bar(quiet=quiet) as progress:
             result = compression(question or None, **options, progress=progress)

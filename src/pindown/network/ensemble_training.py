@@ -114,12 +114,14 @@ def train_ensemble(
     how: EnsembleOptimiser | None = None,
     stops: Sequence[int] = (0,),
     epochs: int = 2000,
+    level: float = math.inf,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[int, OptimiserRuns]:
     """Train ``runs`` networks from draws of the prior by the logistic loss until each fits, and some epochs on.
 
-    A network fits where every training label is right at the end of an epoch.
+    A network fits where every training label is right at the end of an epoch, and its mean loss is at most ``level``:
+    with one, optimisers are compared at the same training loss.
 
     Args:
         prior: perceptrons with one output; runs start from its draws.
@@ -129,6 +131,7 @@ def train_ensemble(
         how: the optimiser.
         stops: epochs after the first fit at which weights are taken, such as ``(0, 1, 64)``.
         epochs: when a run that has not fitted gives up.
+        level: mean training loss in nats above which a run does not count as fitted.
         seed: everything random follows from it.
         progress: called with the share done and a text.
 
@@ -155,11 +158,13 @@ def train_ensemble(
         )
     if runs < 1 or epochs < 1 or not stops or min(stops) < 0:
         raise InputError(f"runs {runs}, epochs {epochs}, stops {tuple(stops)}", "1 or more each, stops of 0 or more")
+    if not level > 0.0:
+        raise InputError(f"level {level}", "a mean loss above 0")
     size = max(1, min(runs, _CHUNK_BYTES // (16 * prior.dim)))
     taken: dict[int, list[_Taken]] = {s: [] for s in stops}
     for number, first in enumerate(range(0, runs, size)):
         count = min(size, runs - first)
-        chunk = _Chunk(prior, x.float(), signs, how, torch_generator(seed, 0x7A1, number), count, first)
+        chunk = _Chunk(prior, x.float(), signs, how, torch_generator(seed, 0x7A1, number), count, first, level)
         for share in chunk.train(sorted(set(stops)), epochs, taken):
             if progress is not None:
                 progress((first + count * share) / runs, f"training {runs:,} networks: {how}")
@@ -174,8 +179,9 @@ class _Chunk:
 
     def __init__(
         self, prior: PerceptronPrior, x: Tensor, signs: Tensor, how: EnsembleOptimiser, rng: torch.Generator,
-        count: int, first: int,
+        count: int, first: int, level: float,
     ) -> None:  # fmt: skip
+        self.level = level
         self.prior, self.x, self.signs, self.how, self.rng = prior, x, signs, how, rng
         self.runs = torch.arange(first, first + count)
         self.fit = torch.full((count,), -1)  # epoch of the first fit
@@ -193,12 +199,12 @@ class _Chunk:
             points = self._points()
             margins = self.prior.outputs(points, self.x)[..., 0] * self.signs
             smallest = margins.amin(1)
-            self.fit[(self.fit < 0) & (smallest > 0) & (epoch <= epochs)] = epoch
+            losses = functional.softplus(-margins).mean(1)
+            self.fit[(self.fit < 0) & (smallest > 0) & (losses <= self.level) & (epoch <= epochs)] = epoch
             for stop in stops:
                 now = (self.fit >= 0) & (self.fit + stop == epoch) & (smallest > 0)
                 if bool(now.any()):
-                    losses = functional.softplus(-margins[now]).mean(1)
-                    taken[stop].append((points[now], self.runs[now], smallest[now], losses, self.fit[now]))
+                    taken[stop].append((points[now], self.runs[now], smallest[now], losses[now], self.fit[now]))
             done = ((self.fit >= 0) & (self.fit + stops[-1] <= epoch)) | ((self.fit < 0) & (epoch >= epochs))
             done |= ~torch.isfinite(smallest)  # diverged: will not fit again
             if bool(done.any()):

@@ -14,21 +14,25 @@ from pindown.report import charts, notation
 from pindown.report.blocks import Block, Column, Figure, Notice, Row, Section, Table
 from pindown.report.page import render_page
 from pindown.report.reader import Reader, read_as
-from pindown.report.study_records import Answer, Curve, Named, Study
+from pindown.report.study_records import Answer, Curve, Lane, Named, Study
 
 __all__ = ["study_sections", "write_study_report"]
 
 _TONES: Mapping[str, Literal["good", "caution", "bad"]] = {
     "supported": "good", "refuted": "bad", "undecided": "caution",
 }  # fmt: skip
-_AMONG = ("all", "margins as large", "margins as large for their size")
+_AMONG = {
+    "all": "all random solutions",
+    "margins as large": "those of margins as large",
+    "margins as large for their size": "as large for their size",
+}
 
 
 def study_sections(record: Mapping[str, Any]) -> list[Section]:
     """The sections of a study's report.
 
     Args:
-        record: what ``CompressionStudy.to_dict()`` gives, schema ``pindown/compression-study/1``.
+        record: what ``CompressionStudy.to_dict()`` gives, schema ``pindown/compression-study/2``.
 
     Raises:
         CheckpointError: where the record is of another schema or damaged; the place is named.
@@ -73,6 +77,10 @@ def _section(a: Answer) -> Section:
     blocks: list[Block] = [
         Notice(_TONES.get(v.outcome, "caution"), f"{v.outcome.capitalize()}: {v.claim}", v.because) for v in a.verdicts
     ]
+    lanes_of: dict[str, list[Lane]] = {}
+    for lane in a.lanes:
+        lanes_of.setdefault(lane.chart, []).append(lane)
+    blocks += [_lanes(title, lanes) for title, lanes in lanes_of.items()]
     blocks += _comparisons(a.comparisons)
     charts_of: dict[str, list[Curve]] = {}
     for curve in a.curves:
@@ -115,7 +123,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
         values = [own[n].held_out_total_variation if n in own else None for n in names]
         offset = 0.22 * (i - (len(present) - 1) / 2)
         traces += charts.estimates(
-            [y + offset for y in range(len(names))], values, i, f"random solutions: {among}",
+            [y + offset for y in range(len(names))], values, i, _AMONG[among],
             texts=[f"{n}, {among}: {charts.figure_text(v)}" for n, v in zip(names, values, strict=True)],
             sideways=True, stem=0.02,
         )  # fmt: skip
@@ -141,6 +149,47 @@ def _distances(compared: Sequence[Named]) -> Figure:
         caption="Measured on draws that had no part in choosing where the samplers differ: 0 in the mean for one "
         "sampler against itself, and no more than the total variation. Bars: 95% intervals.",
         height=120 + 46 * len(names),
+    )  # fmt: skip
+
+
+def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
+    """Several measures on one axis: a row each, a mark for each of what is compared."""
+    rows = list(dict.fromkeys(lane.row for lane in lanes))
+    names = list(dict.fromkeys(lane.series for lane in lanes))
+    values = [lane.value.value for lane in lanes if math.isfinite(lane.value.value)]
+    unit = lanes[0].unit
+    # Codes of one network differ by orders of magnitude; changes go both ways from 0.
+    axis = charts.axis(unit) if unit == "octaves" else charts.numeric_axis(unit, values)
+    bounds = [lane.value.value for lane in lanes if charts.is_bound(lane.value)]
+    stem = 0.3 * min(bounds) if axis.get("type") == "log" and bounds else 0.05 * charts.span(values)
+    traces: list[charts.Trace] = []
+    for i, name in enumerate(names):
+        own = {lane.row: lane.value for lane in lanes if lane.series == name}
+        offset = 0.6 / max(len(names), 3) * (i - (len(names) - 1) / 2)
+        traces += charts.estimates(
+            [y + offset for y in range(len(rows))], [own.get(r) for r in rows], i, name,
+            texts=[f"{name}, {r}: {charts.figure_text(own.get(r))}" for r in rows], sideways=True,
+            stem=stem,
+        )  # fmt: skip
+    table: list[Row] = [[lane.series, lane.row, lane.value] for lane in lanes]
+    return Figure(
+        title=title,
+        spec={
+            "data": traces,
+            "layout": {
+                "showlegend": len(names) > 1,
+                "xaxis": axis,
+                "yaxis": {
+                    "tickvals": list(range(len(rows))), "ticktext": [charts.plain(r, 60) for r in rows],
+                    "autorange": "reversed", "automargin": True,
+                },
+            },
+        },
+        summary="; ".join(f"{lane.series}, {lane.row}: {charts.figure_text(lane.value)}" for lane in lanes),
+        table=Table(title, [Column("of"), Column("what"), Column(unit, estimate=True)], table),
+        caption="Bars: 95% intervals. Open marks with an arrow are bounds."
+        + (" 1 octave is a factor of 2; 0 is no change." if unit == "octaves" else ""),
+        height=140 + max(46, 16 * len(names)) * len(rows),
     )  # fmt: skip
 
 

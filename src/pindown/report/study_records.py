@@ -14,6 +14,7 @@ __all__ = [
     "Curve",
     "Figure",
     "FunctionCount",
+    "Lane",
     "Named",
     "Point",
     "Samplers",
@@ -58,6 +59,17 @@ class Curve:
     x: str
     y: str
     points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One figure on a chart of several measures on one axis."""
+
+    chart: str
+    series: str
+    row: str
+    unit: str
+    value: Estimate
 
 
 @dataclass(frozen=True)
@@ -119,13 +131,14 @@ class Answer:
     comparisons: tuple[Named, ...]
     notes: tuple[str, ...]
     seconds: float
+    lanes: tuple[Lane, ...]
 
 
 @dataclass(frozen=True)
 class Study:
     """The whole record."""
 
-    SCHEMA: ClassVar[str] = "pindown/compression-study/1"
+    SCHEMA: ClassVar[str] = "pindown/compression-study/2"
 
     subject: str
     answers: tuple[Answer, ...]

@@ -14,19 +14,28 @@ import torch
 
 from pindown.errors import InputError
 from pindown.network.progress import rising
+from pindown.studies.own_samples import own_answer_1
 from pindown.studies.question_1 import answer_1
+from pindown.studies.question_2 import answer_2, own_answer_2
+from pindown.studies.question_3 import answer_3, own_answer_3
+from pindown.studies.question_4 import answer_4, own_answer_4
 from pindown.studies.results import Answer, CompressionStudy
 from pindown.studies.steps import Workshop
+from pindown.studies.study_subject import StudySubject
 
-__all__ = ["QUESTIONS", "CompressionStudy", "compression"]
+__all__ = ["OWN_QUESTIONS", "QUESTIONS", "CompressionStudy", "compression"]
 
 Progress = Callable[[float, str], None]
-QUESTIONS: Mapping[int, Callable[..., Answer]] = {1: answer_1}
+QUESTIONS: Mapping[int, Callable[..., Answer]] = {1: answer_1, 2: answer_2, 3: answer_3, 4: answer_4}
+OWN_QUESTIONS: Mapping[int, Callable[..., Answer]] = {
+    1: own_answer_1, 2: own_answer_2, 3: own_answer_3, 4: own_answer_4,
+}  # fmt: skip
 
 
 def compression(
     questions: Sequence[int] | int | None = None,
     *,
+    own: StudySubject | None = None,
     full: bool = False,
     seed: int = 0,
     jobs: int | None = None,
@@ -41,13 +50,15 @@ def compression(
 
     Args:
         questions: their numbers; by default all.
+        own: a model and its training in place of the built-in ones.
         full: larger samples, more tasks and optimisers: hours on one machine. Steps are independent and go through
             joblib, so that ``joblib.parallel_config`` spreads them over a cluster.
         seed: everything random follows from it.
         jobs: worker processes; by default one for each core.
         checkpoint: folder for finished steps; the same call with it goes on from there to the same answer.
         progress: called with the share done and a text.
-        sizes: for a question its own sizes, in place of the default ones.
+        sizes: for a question its own sizes, in place of the default ones; for the first question of an own model the
+            number of runs.
 
     Raises:
         InputError: for a question that there is not.
@@ -63,11 +74,15 @@ def compression(
     for i, question in enumerate(sorted(set(wanted))):
         shop = Workshop(checkpoint, _part(tell, i, len(set(wanted)), question), jobs)
         given = {} if sizes is None or question not in sizes else {"sizes": sizes[question]}
-        answers.append(QUESTIONS[question](shop, full=full, seed=seed, **given))
+        if own is None:
+            answers.append(QUESTIONS[question](shop, full=full, seed=seed, **given))
+        else:
+            answers.append(OWN_QUESTIONS[question](shop, own, full=full, seed=seed, **given))
     if tell is not None:
         tell(1.0, "done")
+    subject = "built-in tasks" if own is None else own.name or "an own model"
     return CompressionStudy(
-        "built-in tasks", tuple(answers), seed, full, time.perf_counter() - began,
+        subject, tuple(answers), seed, full, time.perf_counter() - began,
         datetime.now(UTC).isoformat(timespec="seconds"), version("pindown"),
         {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
          "cores": str(joblib_cores())},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -50,14 +51,15 @@ def draw_random(
 
 def train_runs(
     *, task: Mapping[str, Any], widths: tuple[int, ...], how: Mapping[str, Any], runs: int, stops: tuple[int, ...],
-    seed: int = 0,
+    level: float | None = None, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """An optimiser's runs on a task, at each stop."""
+    """An optimiser's runs on a task, at each stop; with ``level`` counted from that mean training loss on."""
     data = make_task(task)
     prior = PerceptronPrior(tuple(widths))
     found = train_ensemble(
-        prior, data.train_x, data.train_y, runs=runs, how=EnsembleOptimiser(**how), stops=stops, epochs=1000, seed=seed
-    )
+        prior, data.train_x, data.train_y, runs=runs, how=EnsembleOptimiser(**how), stops=stops, epochs=1000,
+        level=math.inf if level is None else level, seed=seed,
+    )  # fmt: skip
     return {
         str(stop): {**_record(prior, data, r.points, r.groups), "attempted": r.attempted, "losses": r.losses.tolist()}
         for stop, r in found.items()

@@ -173,9 +173,10 @@ def _compared(
     i: int, spec: Mapping[str, Any], sizes: Sizes, first: Mapping[str, Any], second: Mapping[str, Any], seed: int
 ) -> tuple[list[Figure], list[NamedComparison]]:
     task = make_task(spec)
+    named = _task_name(i, task.name, sizes)
     random = Found(first[f"q1-{i}-random"], task)
     bits = Estimate.from_dict(first[f"q1-{i}-random"]["bits"])
-    group = f"random solutions, {task.name}"
+    group = f"random solutions, {named}"
     figures = [Figure(group, "−log2 P(S)", bits), *_quality(group, random)]
     comparisons: list[NamedComparison] = []
     for k, how in enumerate(sizes.optimisers):
@@ -209,8 +210,15 @@ def _compared(
                     splits=sizes.splits,
                     seed=child_seed(seed, 9, i, k, stop),
                 )
-                comparisons.append(NamedComparison(name, task.name, words, _shortened(found)))
+                comparisons.append(NamedComparison(name, named, words, _shortened(found)))
     return figures, comparisons
+
+
+def _task_name(i: int, name: str, sizes: Sizes) -> str:
+    """The task's name, with the number of its training set where there are several of a size."""
+    sets = [(m, k, n) for m, n in sizes.train for k in range(n)]
+    _, k, n = sets[i]
+    return f"{name}, training set {k + 1}" if n > 1 else name
 
 
 def _shortened(found: SamplerComparison) -> SamplerComparison:

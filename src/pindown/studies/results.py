@@ -14,7 +14,7 @@ from pindown.network.sampler_results import SamplerComparison
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Answer", "CompressionStudy", "Curve", "Figure", "NamedComparison", "Point", "Verdict"]
+__all__ = ["Answer", "CompressionStudy", "Curve", "Figure", "Lane", "NamedComparison", "Point", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,25 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Lane:
+    """One figure on a chart of several measures on one axis.
+
+    Attributes:
+        chart: the title of the chart.
+        series: what is compared, such as a width or a treatment; drawn with a mark of its own.
+        row: the measure, a row of the chart.
+        unit: of the axis.
+        value: the figure.
+    """
+
+    chart: str
+    series: str
+    row: str
+    unit: str
+    value: Estimate
+
+
+@dataclass(frozen=True)
 class NamedComparison:
     """One optimiser against random solutions.
 
@@ -103,6 +122,7 @@ class Answer:
         figures, curves, comparisons: what was measured.
         notes: what the figures do not say, and what could not be measured.
         seconds: how long it took, all workers together.
+        lanes: figures of several measures on one axis.
     """
 
     question: int
@@ -113,10 +133,11 @@ class Answer:
     comparisons: tuple[NamedComparison, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    lanes: tuple[Lane, ...] = ()
 
 
 @dataclass(frozen=True)
-class CompressionStudy(Record, schema="pindown/compression-study/1"):
+class CompressionStudy(Record, schema="pindown/compression-study/2"):
     """The answers to one or more of the study's questions.
 
     Attributes:

@@ -60,7 +60,7 @@ def boolean_task(m: int, *, training_set: int = 0) -> BinaryTask:
         raise InputError(f"{m} training inputs", "1 to 127 of the 128")
     x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=7)))
     train = torch.randperm(128, generator=torch_generator(training_set, 0xB001))[:m]
-    return BinaryTask(f"0011… of seven bits, {m} to train on (set {training_set})", x, (x[:, 5] > 0.5).long(), train)
+    return BinaryTask(f"0011… of seven bits, {m} to train on", x, (x[:, 5] > 0.5).long(), train)
 
 
 def random_labels(task: BinaryTask, seed: int) -> BinaryTask:
@@ -87,7 +87,7 @@ def digit_pair_task(first: int, second: int, m: int, *, training_set: int = 0) -
         raise InputError(f"{m} training images of {first} and {second}", f"1 to {len(own) - 1}")
     order = torch.randperm(len(own), generator=torch_generator(training_set, 0xB003, first, second))
     return BinaryTask(
-        f"digits {first} and {second}, {m} to train on (set {training_set})",
+        f"digits {first} and {second}, {m} to train on",
         x[own],
         (y[own] == second).long(),
         order[:m],
