@@ -128,8 +128,8 @@ class Utilities:
     @classmethod
     def from_dict(cls, r: Mapping[str, Any]) -> Utilities:
         """Read back what :meth:`to_dict` wrote."""
-        both = [{str(k): float(v) for k, v in r[name].items()} for name in ("utility", "marginal")]
-        return cls(*both, Estimate.from_dict(r["ratio"]), bool(r["logarithmic"]), bool(r["verified"]))
+        utility, marginal = ({str(k): float(v) for k, v in r[name].items()} for name in ("utility", "marginal"))
+        return cls(utility, marginal, Estimate.from_dict(r["ratio"]), bool(r["logarithmic"]), bool(r["verified"]))
 
 
 @dataclass(frozen=True)

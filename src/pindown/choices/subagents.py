@@ -13,6 +13,7 @@ from pindown.choices.bets import Bets
 from pindown.choices.budgets import Budgets
 from pindown.choices.committee import Committee
 from pindown.choices.divided import divide_budgets, divide_menus
+from pindown.choices.lotteries import Lotteries
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
@@ -28,7 +29,7 @@ __all__ = ["subagents"]
 
 Progress = Callable[[float, str], None]
 _MOST_COMPARISONS = 5000
-_TABLES = (Budgets, Menus, Pairs, Bets, Trades, Policy, ValueCache)
+_TABLES = (Budgets, Menus, Pairs, Bets, Lotteries, Trades, Policy, ValueCache)
 
 
 def subagents(

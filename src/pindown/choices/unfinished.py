@@ -7,7 +7,7 @@ none, and keep nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def digest(*parts: Any) -> str:
 
 
 @contextmanager
-def keep_in(folder: str | Path | None, mark: str) -> Iterator[None]:
+def keep_in(folder: str | Path | None, mark: str) -> Generator[None]:
     """Let searches inside keep their work in ``folder``, which belongs to the call with this ``mark``.
 
     Raises:

@@ -159,7 +159,8 @@ def _weighed(p: Plain) -> Figure:
 
 def _utilities(u: Utilities) -> Table:
     ordered = sorted(u.utility, key=lambda name: u.utility[name], reverse=not u.logarithmic)
-    rows: list[Row] = [[name, u.utility[name], u.marginal[name]] for name in ordered[:_MOST_ROWS]]
+    sign = -1.0 if u.logarithmic else 1.0
+    rows: list[Row] = [[name, sign * u.utility[name], u.marginal[name]] for name in ordered[:_MOST_ROWS]]
     names = ("−log2 of minus the utility", "log2 of that of money") if u.logarithmic else ("utility", "that of money")
     checked = "checked in exact arithmetic" if u.verified else "not verified"
     ratio = (
@@ -169,8 +170,7 @@ def _utilities(u: Utilities) -> Table:
     )
     return Table(
         "A utility of the bundles", [Column("observation"), Column(names[0]), Column(names[1])],
-        [[a, -b if u.logarithmic else b, c] for a, b, c in rows],
-        note=f"Every bundle that cost no more is worth no more: {checked}.{ratio}",
+        rows, note=f"Every bundle that cost no more is worth no more: {checked}.{ratio}",
     )  # fmt: skip
 
 
