@@ -200,6 +200,7 @@ def fourth_power(outputs: Tensor, targets: Tensor) -> Tensor:
     return outputs.pow(4).sum(1).mean()
 
 
+@pytest.mark.slow
 def test_a_flat_minimum_under_a_uniform_prior():
     """Σ w⁴ ≤ t on [−1, 1]^6: no curvature at the minimum, so the bridge starts at a tether (Dirichlet's integral)."""
     subject = on_weights(fourth_power, torch.zeros(6, dtype=torch.float64), Uniform(-1.0, 1.0))

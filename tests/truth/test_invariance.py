@@ -43,6 +43,7 @@ def test_relabelled_losses_agree_with_each_other(results, how):
     assert low_b <= high_a
 
 
+@pytest.mark.slow
 def test_a_loss_that_rounds_to_one_nearly_everywhere_is_right_or_refused():
     # 1 − e^{−‖x‖²} in 60 dimensions is exactly 1.0 for nearly every prior draw.
     loss = losses.Relabelled(losses.SquaredNorm(), "saturating")

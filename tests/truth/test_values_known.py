@@ -50,6 +50,7 @@ def identified(bits: int, flip: float = 0.0, success: float = 1.0) -> ValueProbl
     return ValueProblem(Plans(n), Hypotheses(n), "same", [halving(bits, flip)], success=success)
 
 
+@pytest.mark.slow
 def test_two_to_the_twenty_hypotheses_take_twenty_halving_questions() -> None:
     problem = identified(20)
     belief, truth, count, asked = Belief(problem), 0b1011_0011_1000_1101_0110, 0, set()
