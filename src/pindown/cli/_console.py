@@ -12,7 +12,7 @@ from pindown.errors import PindownError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["INTERRUPTED", "Interrupted", "ProgressReport", "complain", "progress_bar", "show"]
+__all__ = ["INTERRUPTED", "Interrupted", "ProgressReport", "complain", "progress_bar", "show", "unkept_progress"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
@@ -77,3 +77,13 @@ def progress_bar(*, quiet: bool) -> Generator[ProgressReport | None]:
             bar.update(task, completed=min(max(fraction, 0.0), 1.0), description=text)
 
         yield report
+
+
+@contextmanager
+def unkept_progress(*, quiet: bool) -> Generator[ProgressReport | None]:
+    """The bar of a run that keeps nothing on the way: Ctrl-C ends it without a trace."""
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            yield progress
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped before there was a result; nothing was written.") from None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from pindown.cli._console import show
 from pindown.cli._output import check_folder, json_text, write_json
 from pindown.errors import CheckpointError, OutputError
 
-__all__ = ["STDOUT", "check_places", "give_json", "what_is_kept"]
+__all__ = ["STDOUT", "check_places", "deliver", "give_json", "what_is_kept"]
 
 STDOUT = "-"
 
@@ -59,3 +60,21 @@ def give_json(record: Mapping[str, Any], json: str) -> None:
         typer.echo(json_text(record), nl=False)
     else:
         write_json(record, Path(json))
+
+
+def deliver(
+    result: Any, write_report: Callable[[dict[str, Any], Path], object], record_at: Path, report_at: Path, *,
+    json: str | None, quiet: bool, also: str = "",
+) -> None:  # fmt: skip
+    """Write a result's record and report, give its JSON where it was asked for, and sum it up unless ``quiet``.
+
+    ``also`` goes behind the report's place.
+    """
+    record = result.to_dict()
+    write_json(record, record_at)
+    write_report(record, report_at)
+    if json is not None:
+        give_json(record, json)
+    if not quiet:
+        show(result.summary(), error=json == STDOUT)
+        show(f"Report: {report_at}{also}", error=json == STDOUT)

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pindown.cli._choices import read_table
-from pindown.cli._console import show
-from pindown.cli._options import Checkpoint, Resume, Unfinished
-from pindown.cli._output import write_json
-from pindown.cli._places import STDOUT, give_json
+from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
+from pindown.cli._places import deliver
 from pindown.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,14 +53,11 @@ def coherence(
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Longest time for each hard index.")] = 20.0,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-coherence"),
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    json: Json = None,
+    seed: Seed = 0,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell whether choices are coherent, how they lose where they are not, and how surprising that is."""
     unfinished = Unfinished(out, checkpoint)
@@ -81,15 +76,8 @@ def coherence(
 
     from pindown.report.choices import write_choices_report
 
-    record = result.to_dict()
-    write_json(record, out / _RECORD)
-    write_choices_report(record, out / _REPORT)
-    if json is not None:
-        give_json(record, json)
+    deliver(result, write_choices_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
     unfinished.done()
-    if not quiet:
-        show(result.summary(), error=json == STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == STDOUT)
 
 
 def _measured(found: Any, surprise: bool | None, options: dict[str, Any], subject: str) -> Coherence | Panel:

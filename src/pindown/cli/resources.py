@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._console import Interrupted, progress_bar, show
-from pindown.cli._output import check_folder, write_json
-from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.cli._console import unkept_progress
+from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._places import check_places, deliver
 from pindown.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -39,39 +39,25 @@ def resources(
     volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    json: Json = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Tell what nearly all objectives want of an environment, and under which priors."""
     check_places(out, json, out / _NO_WORK, resume=False, own=True)
-    check_folder(out, "--out")
     found = _read(problem)
 
     from pindown.resources.convergence import convergence
 
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            result = convergence(
-                found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
-                progress=progress,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+    with unkept_progress(quiet=quiet) as progress:
+        result = convergence(
+            found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
+            progress=progress,
+        )  # fmt: skip
 
     from pindown.report.resources import write_resources_report
 
-    record = result.to_dict()
-    write_json(record, out / _RECORD)
-    write_resources_report(record, out / _REPORT)
-    if json is not None:
-        give_json(record, json)
-    if not quiet:
-        show(result.summary(), error=json == STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+    deliver(result, write_resources_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
 
 
 def _read(problem: str) -> LinearProgram | MDP:

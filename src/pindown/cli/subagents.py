@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from pindown.cli._choices import read_table
-from pindown.cli._console import Interrupted, progress_bar, show
-from pindown.cli._output import check_folder, write_json
-from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.cli._console import unkept_progress
+from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._places import check_places, deliver
 from pindown.errors import InputError
 
 __all__ = ["subagents"]
@@ -48,16 +48,12 @@ def subagents(
     start: Annotated[str | None, typer.Option(help="Item held at first.", show_default="any, equally likely")] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Longest search for fewer members.")] = 60.0,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-subagents"),
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write the record here too; - for standard output.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+    json: Json = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Find the fewest agents that explain choices, and what explains them in the fewest bits."""
     check_places(out, json, out / _NO_WORK, resume=False, own=True)
-    check_folder(out, "--out")
     found = read_table(file, kind, by, ignore, drop_missing)
     if isinstance(found, dict):
         if subject not in found:
@@ -69,22 +65,12 @@ def subagents(
 
     from pindown.choices.subagents import subagents as search
 
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            result = search(
-                found, seed, trade_probabilities=trade_probability, start=start, seconds=seconds, subject=subject or "",
-                progress=progress,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+    with unkept_progress(quiet=quiet) as progress:
+        result = search(
+            found, seed, trade_probabilities=trade_probability, start=start, seconds=seconds, subject=subject or "",
+            progress=progress,
+        )  # fmt: skip
 
     from pindown.report.choices import write_choices_report
 
-    record = result.to_dict()
-    write_json(record, out / _RECORD)
-    write_choices_report(record, out / _REPORT)
-    if json is not None:
-        give_json(record, json)
-    if not quiet:
-        show(result.summary(), error=json == STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+    deliver(result, write_choices_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)

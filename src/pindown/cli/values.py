@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._console import show, unkept_progress
 from pindown.cli._options import Json, Quiet, Seed
-from pindown.cli._output import check_folder, write_json
-from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.cli._output import check_folder
+from pindown.cli._places import STDOUT, check_places, deliver
 from pindown.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def values(
     """Tell the bits about values that a decision needs, what each source supplies, what is missing, and what to ask."""
     asking, file = _words(words)
     check_places(out, json, out / _NO_WORK, resume=False, own=True)
-    check_folder(out, "--out")
     if answers is not None:
         check_folder(answers.parent, "--answers")
     if by not in ("decision", "total"):
@@ -65,22 +64,12 @@ def values(
         recorded = tuple(session.answers)
     elif answers is not None:
         recorded = tuple(Elicitation(problem, seed, by=goal, file=answers, answers=recorded).answers)
-    try:
-        with progress_bar(quiet=quiet) as progress:
-            result = ledger(problem, recorded, seed, progress=progress)
-    except KeyboardInterrupt:
-        raise Interrupted("Stopped before there was a result; nothing was written.") from None
+    with unkept_progress(quiet=quiet) as progress:
+        result = ledger(problem, recorded, seed, progress=progress)
 
     from pindown.report.values import write_values_report
 
-    record = result.to_dict()
-    write_json(record, out / _RECORD)
-    write_values_report(record, out / _REPORT)
-    if json is not None:
-        give_json(record, json)
-    if not quiet:
-        show(result.summary(), error=json == STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+    deliver(result, write_values_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
 
 
 def _words(words: list[str]) -> tuple[bool, Path]:

@@ -22,7 +22,7 @@ from pindown.network.localised import LocalLoss, fall_to_minimum, moving_coordin
 from pindown.network.localised_runs import Plan, Reading, localise, measure_points, plan_run
 from pindown.network.progress import Progress, part, rising
 from pindown.network.subject import Subject
-from pindown.network.temperature_curve import CurveFit, fit_curve
+from pindown.network.temperature_curve import FEWEST, CurveFit, fit_curve
 from pindown.rng import child_seed
 
 __all__ = ["METHODS", "LearningCoefficient", "learning_coefficient"]
@@ -34,7 +34,6 @@ _NEGLIGIBLE = 0.05
 _MOST_CORRECTION = 0.15
 _LEAST_P = 1e-3
 _LEAST_PRECISE = 0.15
-_FEWEST = 3
 _FEW_WEIGHTS = 64
 _DESCENT, _DESCENT_LARGE = 300, 20
 
@@ -251,7 +250,7 @@ def _answer(
         extended = abs(fit.correction - fit.shift) > _MOST_CORRECTION * abs(fit.value)
         if fit.p_value >= _LEAST_P and not extended:
             value, stderr = fit.value, fit.stderr
-            if len(good) < len(points) and len(good) < _FEWEST:
+            if len(good) < len(points) and len(good) < FEWEST:
                 status = Status.WIDENED
                 notes.append("Two inverse temperatures converged, which say little about how the curve goes on.")
         else:

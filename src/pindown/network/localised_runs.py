@@ -16,7 +16,7 @@ from pindown.network.convergence import Agreement, TemperaturePoint, burn_in, re
 from pindown.network.localised import LocalLoss, LocalPosterior
 from pindown.network.localised_engine import by_engine
 from pindown.network.minibatches import Minibatches
-from pindown.network.posterior_chains import Hamiltonian, Langevin, Sampler
+from pindown.network.posterior_chains import SUBSTEPS, Hamiltonian, Langevin, Sampler
 from pindown.network.posterior_runs import ChainRun
 from pindown.network.progress import Progress
 from pindown.rng import torch_generator
@@ -30,7 +30,6 @@ _FULL_BATCH = 1e9  # operations of one gradient on all data, above which minibat
 _MOST_LEAPS, _LEAST_LEAPS = 512, 8
 _WARM, _WARM_SHORT, _WARM_STEPS = 60, 40, 150
 _LEAST_WARM, _LEAST_SWEEPS = 20, 20
-_SUBSTEPS = 12  # gradients of a sweep of Langevin steps, with two more on minibatches
 _SEARCH = 0.25  # of the budget, for the localisation
 _LONG = 128  # trajectories of which there may be more
 _ROUNDS, _ROUNDS_STEPS = 4, 2
@@ -110,7 +109,7 @@ def plan_run(
     base = local.terms / math.log(max(local.terms, 3))
     main = int(np.argmin([abs(math.log(b / base)) for b in nbeta]))
     if method not in ("hamiltonian", "engine"):
-        warm = int(min(_WARM_STEPS, max(_LEAST_WARM, room / (chains * len(nbeta)) / (3.5 * _SUBSTEPS))))
+        warm = int(min(_WARM_STEPS, max(_LEAST_WARM, room / (chains * len(nbeta)) / (3.5 * (SUBSTEPS + 2)))))
     return Plan(method, reason, tuple(nbeta), main, chains, size, precision, limit, leaps, warm)
 
 

@@ -26,11 +26,11 @@ from pindown.engine.warp import Warp
 from pindown.network.localised import LocalPosterior
 from pindown.network.minibatches import Minibatches
 
-__all__ = ["Hamiltonian", "Langevin", "Sampler", "Sweep"]
+__all__ = ["SUBSTEPS", "Hamiltonian", "Langevin", "Sampler", "Sweep"]
 
 _FASTEST = 1.2
 _CORRELATED, _VERY_CORRELATED = 0.8, 0.95
-_SUBSTEPS = 10
+SUBSTEPS = 10
 _SMALL = 1e-6
 _DIVERGED = 100.0  # nats, of one step
 _RUNAWAY = 20.0  # rejections that a trajectory counts as whose energy ran away
@@ -91,7 +91,7 @@ class Sampler(ABC):
     @property
     def leaps(self) -> list[int]:
         """Gradients that each stage takes a recorded move."""
-        return [_SUBSTEPS] * len(self.beta)
+        return [SUBSTEPS] * len(self.beta)
 
     @property
     @abstractmethod
@@ -227,12 +227,12 @@ class Langevin(Sampler):
         total = torch.zeros_like(chains.loss)
         accepted = torch.zeros(len(beta), dtype=torch.float64, device=chains.z.device)
         diverged = torch.zeros_like(accepted)
-        for _ in range(_SUBSTEPS):
+        for _ in range(SUBSTEPS):
             ratio = self._step(chains, beta, rng)
             accepted += ratio.clamp_max(0.0).exp().nan_to_num(0.0).mean(1)
             diverged += 1.0 - (ratio > -_DIVERGED).double().mean(1)
             total += chains.loss
-        return Sweep(total / _SUBSTEPS, accepted / _SUBSTEPS, torch.zeros_like(accepted), diverged / _SUBSTEPS)
+        return Sweep(total / SUBSTEPS, accepted / SUBSTEPS, torch.zeros_like(accepted), diverged / SUBSTEPS)
 
     def _step(self, chains: Chains, beta: Tensor, rng: torch.Generator) -> Tensor:
         """One step of every chain; the logarithm of its Metropolis–Hastings ratio."""
@@ -279,7 +279,7 @@ class Langevin(Sampler):
         width = 1.0 / math.sqrt(self.posterior.gamma)
         total = torch.zeros_like(chains.loss)
         accepted = spread = torch.zeros(len(beta), dtype=torch.float64, device=z.device)
-        for i in range(_SUBSTEPS):
+        for i in range(SUBSTEPS):
             rows = batches.draw(shape[0] * shape[1], rng)
             flat, slope = batches.excess_and_gradient(z.flatten(0, 1) * width, rows)
             loss, gradient = flat.view(shape), slope.view(z.shape) * width
@@ -294,8 +294,8 @@ class Langevin(Sampler):
                 spread = self._noise(batches, z, gradient, beta, width, rng)
                 chains.gradient = gradient
             z = proposal
-        chains.z, chains.loss = z, total / _SUBSTEPS
-        self.posterior.evaluations += (_SUBSTEPS + 2) * len(z.flatten(0, 1))
+        chains.z, chains.loss = z, total / SUBSTEPS
+        self.posterior.evaluations += (SUBSTEPS + 2) * len(z.flatten(0, 1))
         return Sweep(chains.loss, accepted, spread, torch.zeros_like(accepted))
 
     def _noise(

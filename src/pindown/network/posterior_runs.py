@@ -76,9 +76,7 @@ class ChainRun:
         window: list[Tensor] = []
         for i in range(self.warm):
             now = low * (beta / low) ** min(1.0, 1.25 * (i + 1) / self.warm)
-            sampler.adapt(sampler.sweep(chains, now, self.rng), chains, now)
-            self._bring_back(chains)
-            window.append(torch.stack([chains.z.square().sum(-1, dtype=torch.float64), chains.loss]))
+            window.append(self._adapting_sweep(chains, now))
             if (i + 1) % max(1, self.warm // 5) == 0:
                 sampler.rescale()
                 # What the ramp does not mix, later sweeps at one inverse temperature hardly will.
@@ -103,14 +101,19 @@ class ChainRun:
         for i in range(self.warm):
             if i == (3 * self.warm) // 4:
                 sampler.steps.gather()
-            sampler.adapt(sampler.sweep(chains, beta, self.rng), chains, beta)
-            self._bring_back(chains)
-            window.append(torch.stack([chains.z.square().sum(-1, dtype=torch.float64), chains.loss]))
+            window.append(self._adapting_sweep(chains, beta))
             if (i + 1) % max(8, self.warm // 10) == 0 and i + 1 <= (3 * self.warm) // 4:
                 sampler.lengthen(_correlation(torch.stack(window)))
                 window.clear()
             report((i + 1) / self.warm)
         sampler.steps.settle()
+
+    def _adapting_sweep(self, chains: Chains, beta: Tensor) -> Tensor:
+        """One sweep that adapts steps; the distances and losses after it, ``(2, S, n)``."""
+        sampler = self.sampler
+        sampler.adapt(sampler.sweep(chains, beta, self.rng), chains, beta)
+        self._bring_back(chains)
+        return torch.stack([chains.z.square().sum(-1, dtype=torch.float64), chains.loss])
 
     @staticmethod
     def _bring_back(chains: Chains) -> None:

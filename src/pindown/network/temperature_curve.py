@@ -26,14 +26,14 @@ from scipy.special import chdtrc
 
 from pindown.network.record import Part
 
-__all__ = ["CurveFit", "fit_curve"]
+__all__ = ["FEWEST", "CurveFit", "fit_curve"]
 
 Array = NDArray[np.float64]
 _MULTIPLICITIES = (2, 3, 4)
 _FIRST = 1.5  # the least ln nβ + b at the lowest inverse temperature: below it the expansion means nothing
 _CONSTANT = 3.0  # the largest b
 _GRID = 40
-_FEWEST = 3
+FEWEST = 3  # inverse temperatures that tell forms of the curve apart
 _SHIFTS = 21
 _BEYOND = 1.1  # a descent may end a little above the lowest loss
 _NO_SHIFT = 1e-3
@@ -79,9 +79,8 @@ def fit_curve(
     c, b and Δ lie on grids of equal prior weight. Forms have the prior weights √δ and
     :math:`2^{1-m}` beside the constant's 1, since the slower a correction the further it extrapolates; λ is flat up to
     ``most``, half the number of dimensions, which no learning coefficient exceeds. Two inverse temperatures say little
-    about the form: all count equally then. Weights of δ left four linear layers
-    of 10 units and rank 2, whose curve rises from 34.8 at n/(16 ln n) to 36.8 at 16 n/ln n and on to 38, at 36.8 ± 0.9;
-    equal ones take others too far.
+    about the form: all count equally then. Weights of δ left four linear layers of 10 units and rank 2, whose curve
+    rises from 34.8 at n/(16 ln n) to 36.8 at 16 n/ln n and on to 38, at 36.8 ± 0.9; equal ones take others too far.
 
     Args:
         nbeta: inverse temperatures, increasing.
@@ -109,7 +108,7 @@ def fit_curve(
     for m in _MULTIPLICITIES:
         forms.append((m, 0.5 ** (m - 1), np.ones((_GRID, len(x))), -(m - 1) / (first + np.log(x / x[0]))))
     parts: list[tuple[Array, Array, Array, Array, Array]] = []
-    few = len(x) < _FEWEST
+    few = len(x) < FEWEST
     for (m, favour, factor, offset), fall in product(forms, shifts):
         left = y + fall * x / x[-1] - offset
         lam = (weight * factor * left).sum(1) / (weight * factor * factor).sum(1)
