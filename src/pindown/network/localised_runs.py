@@ -171,8 +171,8 @@ def measure_points(
 
         run.record(more, tell)
         points = _read(run, plan, gamma)
-        if run.burnt_in == 1 and _ill_adapted(run) and plan.budget - spent > 2 * posterior.evaluations:
-            # Chains that moved on since the steps were found need others.
+        if not done and run.burnt_in == 1 and _ill_adapted(run) and plan.budget - spent > 2 * posterior.evaluations:
+            # Chains that moved on need other steps; after the first round only, so that a resumed run does the same.
             run.adapt(tell)
             points = []
         if kept is not None:
