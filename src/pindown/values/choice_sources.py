@@ -179,7 +179,10 @@ class Corrections(_Choices):
     Args:
         shown: ``(questions, k)``: the plan that is shown, and what it can be changed into.
         effort: nats that a change costs for each unit of squared distance between features.
-        rationality, flip, price, name: as for comparisons.
+        rationality: β, as for comparisons.
+        flip: as for comparisons.
+        price: of one answer.
+        name: of the source.
     """
 
     kind: ClassVar[str] = "corrections"
@@ -220,7 +223,10 @@ class ProxyRewards(_Choices):
     Args:
         proxies: ``(candidates, plans)``: what each candidate gives each plan.
         names: of the candidates.
-        rationality, flip, price, name: as for comparisons.
+        rationality: β, as for comparisons.
+        flip: as for comparisons.
+        price: of one answer.
+        name: of the source.
     """
 
     kind: ClassVar[str] = "proxy rewards"

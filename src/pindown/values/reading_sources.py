@@ -76,9 +76,12 @@ class Ratings(_AboutPlans):
 
     Args:
         sd: standard deviation σ of the noise, above 0.
-        low, high: values of the lowest and the highest step.
+        low: value of the lowest step.
+        high: value of the highest step.
         levels: how many steps.
-        plans, price, name: as for labels.
+        plans: as for labels.
+        price: of one answer.
+        name: of the source.
     """
 
     kind: ClassVar[str] = "ratings"
@@ -124,8 +127,10 @@ class Channel(Source):
     Args:
         chances: ``(hypotheses, questions, answers)``, or with two axes the chances of "yes"; or a function of points
             ``(N, dim)`` (for hypotheses their numbers) and question numbers ``(q,)`` to ``(N, q, answers)``.
-        questions, outcomes: needed where ``chances`` is a function.
-        question_names, answer_names: to ask by.
+        questions: how many there are; needed where ``chances`` is a function.
+        outcomes: how many answers a question has; needed where ``chances`` is a function.
+        question_names: to ask by.
+        answer_names: to ask by.
         price: of one answer.
         name: of the source.
         noise: in words.
