@@ -71,7 +71,8 @@ def search_by_blocks(
 
     Args:
         objective: the loss.
-        variables: of the space, and their ``names``.
+        variables: of the space.
+        names: of the variables.
         cnf: the formula, where it is one: its clauses tell the dependences.
         starts: training starts, then as many held-out ones.
         local: local search from all of them.
@@ -172,4 +173,6 @@ def _described(
 
 def _unsupported(names: tuple[str, ...], why: str) -> BlockSearch:
     whole = (tuple(range(len(names))),)
-    return BlockSearch(Decomposition(names, (), whole, True, 0.0, 0, 0, 0, 1.0, 0, 0, None, "unsupported", why), None, None, "")
+    return BlockSearch(
+        Decomposition(names, (), whole, True, 0.0, 0, 0, 0, 1.0, 0, 0, None, "unsupported", why), None, None, ""
+    )

@@ -19,7 +19,7 @@ Clause = tuple[int, ...]
 
 
 class CNF:
-    """A conjunction of clauses. Clauses over the same variables, such as those that write one parity, are one constraint.
+    """A conjunction of clauses. Those over the same variables, such as the ones that write a parity, are one constraint.
 
     Args:
         clauses: each a sequence of literals, ``v`` or ``-v`` for variable ``v`` from 1.
@@ -38,7 +38,7 @@ class CNF:
         >>> from pindown import CNF
         >>> formula = CNF([[1, 2], [-1, -2], [2, 3]])
         >>> formula.constraint_names, formula.losses(formula.space.points(0, 4)).tolist()
-        (('1 2', '2 3'), [2.0, 1.0, 0.0, 0.0])
+        (('[1 2]', '2 3'), [2.0, 1.0, 0.0, 0.0])
     """
 
     def __init__(self, clauses: Iterable[Sequence[int]], variables: int | None = None, *, name: str = "") -> None:

@@ -1,8 +1,8 @@
 r"""How many bits each constraint adds.
 
-With :math:`P` the prior probability that all hold, a constraint *adds* :math:`-\log_2 P(C_i \mid \text{the others})`, by
-which the target is rarer than without it: 0 where it is slack. *Alone* it costs :math:`-\log_2 P(C_i)`. The difference is
-its interaction with the others: below 0 where they imply it in part, above 0 where they are in its way.
+A constraint *adds* :math:`-\log_2 P(C_i \mid \text{the others})`, by which the target is rarer than without it: 0 where
+it is slack. *Alone* it costs :math:`-\log_2 P(C_i)`. The difference is its interaction with the others: below 0 where
+they imply it in part, above 0 where they are in its way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pindown.engine.enumeration import MOST_POINTS
@@ -105,7 +104,9 @@ def count_bits(problem: SearchProblem) -> list[ConstraintBits]:
     return out
 
 
-def formula_bits(cnf: CNF, counter: ModelCounter, models: int, progress: Progress | None = None) -> list[ConstraintBits]:
+def formula_bits(
+    cnf: CNF, counter: ModelCounter, models: int, progress: Progress | None = None
+) -> list[ConstraintBits]:
     """Exact bits of each constraint of a formula, by counting without it; *budget spent* where that takes too long."""
     left = _MORE_STEPS
     out: list[ConstraintBits] = []
@@ -125,17 +126,15 @@ def drawn_bits(cnf: CNF, seed: int, repeats: int, checkpoint: Path | None) -> li
     r"""Bits of each constraint of a formula from points on which at most one clause fails.
 
     Of prior-distributed points with a loss of at most 1, let :math:`n_0` obey everything and :math:`n_i` all but
-    constraint ``i``, which is one clause at a time: then the constraint adds :math:`\log_2(1 + n_i / n_0)`. The draws count
-    as many as they have distinct ancestors.
+    constraint ``i``, of which one clause fails at a time: then the constraint adds :math:`\log_2(1 + n_i / n_0)`. The
+    draws count as many as they have distinct ancestors.
     """
     near = measure(
         cnf.space, cnf.losses, tolerance=1.0, repeats=repeats, seed=child_seed(seed, 0xC1), checkpoint=checkpoint
     )
     if not near.status.ok:
         unknown = _unknown(near.status, cnf.space.reference)
-        return [
-            _with_interaction(name, _formula_alone(cnf, i), unknown) for i, name in enumerate(cnf.constraint_names)
-        ]
+        return [_with_interaction(name, _formula_alone(cnf, i), unknown) for i, name in enumerate(cnf.constraint_names)]
     draws = near.draw(1.0, _DRAWS, seed)
     failed = cnf.violated(draws.points)
     few = max(1.0, min(float(draws.ancestors), draws.effective_size))

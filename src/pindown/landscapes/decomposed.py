@@ -18,7 +18,7 @@ __all__ = ["decomposed_search", "looked_through"]
 
 Progress = Callable[[float], None]
 _MOST_BITS = 10  # of a block that is looked through whole
-_CLIMB = 256  # evaluations a variable of a block, in the first pass
+_CLIMB = 64  # evaluations a variable of a block, in the first pass
 _GAIN = 1e-3  # of the way to the goal; a pass that gains less is stuck
 
 
@@ -33,9 +33,9 @@ def decomposed_search(
 ) -> Traces:  # fmt: skip
     """Passes over the blocks in random order, each improved with the others as they are.
 
-    A block of up to ten bits is looked through whole: :math:`2^b` points. Another is climbed in and drawn anew again and
-    again, twice as long at each pass. Where blocks do not depend on each other one pass finds the best of all, at the sum
-    of their costs instead of the product. After a pass that gained nothing the search starts anew.
+    A block of up to ten bits is looked through whole: :math:`2^b` points. Another is climbed in and drawn anew again
+    and again, twice as long at each pass. Where blocks do not depend on each other one pass finds the best of all, at
+    the sum of their costs instead of the product. After a pass that gained nothing the search starts anew.
     """
     out = Traces(len(start), budget, goal)
     x, loss = start.clone(), objective.losses(start)

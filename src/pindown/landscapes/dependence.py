@@ -6,14 +6,15 @@ Two variables are independent under a loss where changing both changes it by the
 
 A loss whose graph of :math:`\delta \ne 0` falls apart is a sum over the parts (Munetomo and Goldberg 1999, Linkage
 identification by non-monotonicity detection; Omidvar, Li, Mei and Yao 2014, Cooperative co-evolution with differential
-grouping). It is looked for at a few points, so what shows only rarely can be missed; the search with the blocks, which is
-what is judged, then tells.
+grouping). It is looked for at a few points, so what shows only rarely can be missed; the search by the blocks, which
+is what is judged, then tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def couplings(objective: Objective, variables: Variables, rng: torch.Generator) 
             both = masks[first[start : start + 4096]] | masks[second[start : start + 4096]]
             pairs.append(objective.losses(torch.where(both, y, x)).cpu().numpy())
         together = np.concatenate(pairs) if pairs else np.empty(0)
-        largest = np.max(np.abs([together, alone[first], alone[second], np.full(len(first), base)]), axis=0, initial=0.0)
+        largest = np.maximum(np.maximum(abs(alone[first]), abs(alone[second])), np.maximum(abs(together), abs(base)))
         delta = np.abs(together - alone[first] - alone[second] + base)
         total += np.where(delta > _ROUNDING * eps * largest, delta, 0.0)
         spread += [base, *alone.tolist()]
@@ -117,7 +118,7 @@ def candidate_blocks(found: Couplings) -> list[Blocks]:
     return list(dict.fromkeys(out))
 
 
-def _blocks(label: Sequence[int] | NDArray[np.int_]) -> Blocks:
+def _blocks(label: Sequence[int] | NDArray[np.integer[Any]]) -> Blocks:
     blocks: dict[int, list[int]] = {}
     for i, k in enumerate(label):
         blocks.setdefault(int(k), []).append(i)

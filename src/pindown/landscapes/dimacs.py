@@ -59,7 +59,8 @@ class _Reader:
         variables, clauses = self.whole(words[2]), self.whole(words[3])
         if not 1 <= variables <= _MOST_VARIABLES or clauses < 0:
             raise self.wrong(
-                f"{variables} variables and {clauses} clauses", f"1 to {_MOST_VARIABLES:,} variables and 0 clauses or more"
+                f"{variables} variables and {clauses} clauses",
+                f"1 to {_MOST_VARIABLES:,} variables and 0 clauses or more",
             )
         self.header = variables, clauses
 

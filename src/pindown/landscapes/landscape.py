@@ -63,11 +63,11 @@ def landscape(
 ) -> Landscape:
     r"""What makes a search hard, and what helps.
 
-    A target of :math:`b` bits takes :math:`2^b` blind tries. Whatever beats that uses structure: local search and gradients
-    need losses that tell of the target from afar, decomposition needs parts that do not depend on each other, so that
-    costs are summed and not multiplied: :math:`k\,2^b` tries for ``k`` blocks of ``b`` bits in place of :math:`2^{kb}`.
-    Each is predicted and then tried from held-out starts. The blocks come from mixed differences of the loss; where they do
-    not beat local search at those starts, the verdict is *not decomposable*.
+    A target of :math:`b` bits takes :math:`2^b` blind tries. Whatever beats that uses structure: local search and
+    gradients need losses that tell of the target from afar; decomposition needs parts that do not depend on each other,
+    so that costs are summed and not multiplied: :math:`k\,2^b` tries for ``k`` blocks of ``b`` bits in place of
+    :math:`2^{kb}`. Each is predicted and then tried from held-out starts. The blocks come from mixed differences of the
+    loss; where they do not beat local search at those starts, the verdict is *not decomposable*.
 
     Bits are those of :func:`pindown.measure`; formulas are counted exactly where that is possible.
 
@@ -87,8 +87,8 @@ def landscape(
         Bits of the target and of each constraint, dependences, blocks, and how each search did.
 
     Raises:
-        InputError: for input that cannot be used, a loss without a tolerance on a space too large to look at whole, or a
-            target that no point meets.
+        InputError: for input that cannot be used, a loss without a tolerance on a space too large to look at whole, or
+            a target that no point meets.
 
     Example:
         >>> from pindown import BitString, landscape
@@ -182,10 +182,18 @@ def _check_satisfiable(cnf: CNF) -> None:
 
 def _profile(problem: SearchProblem, repeats: int, seed: int, kept: Path | None, tell: Progress) -> Profile:
     tolerance = -math.inf if problem.tolerance is None else problem.tolerance
-    profile = measure(
-        problem.space, problem.loss, tolerance=tolerance, repeats=repeats, seed=child_seed(seed, 0x7A),
-        checkpoint=None if kept is None else kept / "target", progress=tell,
-    )  # fmt: skip
+
+    def measured(engine: str, folder: str) -> Profile:
+        return measure(
+            problem.space, problem.loss, tolerance=tolerance, engine=engine, repeats=repeats,
+            seed=child_seed(seed, 0x7A), checkpoint=None if kept is None else kept / folder, progress=tell,
+        )  # fmt: skip
+
+    profile = measured("auto", "target")
+    if profile.engine == "ladder" and not profile.status.ok:
+        # Gradients lead astray where there are many valleys; random moves of many particles may not.
+        second = measured("splitting", "target-splitting")
+        profile = second if second.status.ok else profile
     if problem.tolerance is None:
         losses = profile.islands[0].loss
         lowest = float(losses[0]) + _SAME * float(losses.std())
@@ -195,16 +203,8 @@ def _profile(problem: SearchProblem, repeats: int, seed: int, kept: Path | None,
 
 def _method(profile: Profile) -> str:
     if profile.engine == "enumeration":
-        return f"all {2 ** round(_log2_points(profile)):,} points" if _is_power(profile) else "all points"
+        return f"all {int(profile.islands[0].diagnostics['points']):,} points"
     return f"{profile.engine}, {profile.repeats} runs"
-
-
-def _log2_points(profile: Profile) -> float:
-    return math.log2(int(profile.islands[0].diagnostics["points"]))
-
-
-def _is_power(profile: Profile) -> bool:
-    return _log2_points(profile).is_integer()
 
 
 def _constraints(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pindown.errors import CheckpointError, InputError
-from pindown.estimate import Estimate, Status
+from pindown.estimate import Estimate
 from pindown.landscapes.constraint_bits import ConstraintBits
 from pindown.landscapes.cosine import RandomDirection
 
@@ -79,8 +79,8 @@ class Decomposition:
         evaluations: spent on finding the dependences and choosing the blocks.
         wins, losses: held-out starts at which the search by blocks did better, and worse, than local search.
         p: of a one-sided sign test.
-        control_wins, control_losses, control_p: the same against blocks of the same sizes whose variables were shuffled;
-            where nothing was seen to depend across blocks this is left out, and ``control_p`` is None.
+        control_wins, control_losses, control_p: the same against blocks of the same sizes with shuffled variables; left
+            out, with ``control_p`` None, where nothing was seen to depend across blocks.
         verdict: ``"decomposable"``, ``"not decomposable"`` or ``"unsupported"``.
         why: in a sentence.
     """
@@ -180,7 +180,9 @@ class Landscape:
         for c in self.constraints:
             if c.name == name:
                 return c
-        raise InputError(f"no constraint {name!r}", f"one of {', '.join(c.name for c in self.constraints[:10]) or 'none'}")
+        raise InputError(
+            f"no constraint {name!r}", f"one of {', '.join(c.name for c in self.constraints[:10]) or 'none'}"
+        )
 
     @property
     def verdict(self) -> str:
@@ -189,12 +191,13 @@ class Landscape:
         first = f"The target holds {self.target}: blind search needs about 2^{self.target.value:.4g} tries."
         if self.target.kind == "lower_bound":
             first = f"The target holds {self.target}: blind search needs more tries than 2^{self.target.value:.4g}."
-        usable = [m for m in self.modes if m.solved and m.name != "blind"]
-        best = min(usable, key=lambda m: m.achieved.value, default=None)
-        second = "No other search arrived within its budget."
+        second = "No search was clearly quicker than that within its budget."
+        usable = [m for m in self.modes if m.name != "blind" and m.solved]
+        quicker = [m for m in usable if m.achieved.interval()[1] < self.target.value]
+        best = min(quicker, key=lambda m: m.achieved.value, default=None)
         if best is not None:
             second = (
-                f"The quickest other search is {best.name}, with 2^{best.achieved.value:.2f} evaluations "
+                f"The quickest search is {best.name}, with 2^{best.achieved.value:.2f} evaluations "
                 f"({best.solved} of {best.starts} starts arrived)."
             )
         return f"{first} {second} {d.verdict.capitalize()}: {d.why}"
@@ -254,9 +257,7 @@ class Landscape:
         """One row a search and number of evaluations: ``mode``, ``evaluations``, ``bits``, ``stderr``."""
         import pandas as pd
 
-        rows = [
-            (m.name, n, b.value, b.stderr) for m in self.modes for n, b in zip(m.evaluations, m.bits, strict=True)
-        ]
+        rows = [(m.name, n, b.value, b.stderr) for m in self.modes for n, b in zip(m.evaluations, m.bits, strict=True)]
         return pd.DataFrame(rows, columns=["mode", "evaluations", "bits", "stderr"])
 
     def _repr_html_(self) -> str:
@@ -264,7 +265,8 @@ class Landscape:
 
 
 _PLAIN = (
-    "exact", "cut", "evaluations", "wins", "losses", "p", "control_wins", "control_losses", "control_p", "verdict", "why",
+    "exact", "cut", "evaluations", "wins", "losses", "p", "control_wins", "control_losses", "control_p", "verdict",
+    "why",
 )  # fmt: skip
 _FIGURES = ("target", "engine_target", "learning_coefficient", "free_dimensions", "interaction")
 
@@ -272,7 +274,7 @@ _FIGURES = ("target", "engine_target", "learning_coefficient", "free_dimensions"
 def _short(e: Estimate) -> str:
     if math.isnan(e.value):
         return str(e.status)
-    text = str(e if e.status.ok or e.kind != "estimate" else Estimate(e.value, e.stderr, e.unit, e.kind, Status.REACHED))
+    text = str(e)
     for unit in (" log2 evaluations", " bits"):
         text = text.replace(unit, "")
     return text.partition(" (")[0]

@@ -106,7 +106,7 @@ class _TooMany(Exception):
 
 
 def _propagated(formula: list[Clause]) -> tuple[list[Clause], int] | None:
-    """The clauses that stay after unit propagation and the number of variables that it fixed; None for none that hold."""
+    """What stays after unit propagation and how many variables that fixed; None where a clause cannot hold."""
     true: set[int] = set()
     while True:
         units = {c[0] for c in formula if len(c) == 1}

@@ -41,8 +41,8 @@ class Climber:
 
     Bits are flipped one at a time, in an order of their own; where each flip makes the loss higher, or six a bit gave
     nothing lower, all are drawn anew. Real numbers take normal steps whose size grows by half where a move helps and
-    shrinks by the fourth root of that where it does not (the one-fifth rule, Rechenberg 1973, Evolutionsstrategie), until
-    it has become tiny.
+    shrinks by the fourth root of that where it does not (the one-fifth rule, Rechenberg 1973, Evolutionsstrategie),
+    until it has become tiny.
 
     Args:
         objective: the loss.

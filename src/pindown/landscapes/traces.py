@@ -84,8 +84,8 @@ def expected_evaluations(traces: Traces, reference: str) -> Estimate:
     .. math:: \mathrm{ERT} = \sum_i e_i \Big/ \sum_i s_i
 
     over searches of :math:`e_i` evaluations of which those with :math:`s_i = 1` arrived (Hansen, Auger, Ros, Mersmann,
-    Tušar and Brockhoff 2021, COCO: a platform for comparing continuous optimizers, section 4), with the standard error of
-    a ratio estimator. Where none arrived, a lower bound at 95%: three times fewer than were spent in all.
+    Tušar and Brockhoff 2021, COCO: a platform for comparing continuous optimizers, section 4), with the standard error
+    of a ratio estimator. Where none arrived, a lower bound at 95%: three times fewer than were spent in all.
     """
     spent, solved = traces.used.astype(np.float64), traces.arrived.astype(np.float64)
     n, k = len(spent), float(solved.sum())
