@@ -19,7 +19,7 @@ Clause = tuple[int, ...]
 
 
 class CNF:
-    """A conjunction of clauses. Those over the same variables, such as the ones that write a parity, are one constraint.
+    """A conjunction of clauses. Those over the same variables, such as the ones of a parity, are one constraint.
 
     Args:
         clauses: each a sequence of literals, ``v`` or ``-v`` for variable ``v`` from 1.

@@ -103,7 +103,7 @@ class Decomposition:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         edges = [{"first": a, "second": b, "strength": s} for a, b, s in self.edges]
-        blocks = [list(b) for b in self.blocks]
+        blocks = [{"variables": list(b)} for b in self.blocks]
         return {**self.__dict__, "variables": list(self.variables), "edges": edges, "blocks": blocks}
 
     @classmethod
@@ -112,7 +112,7 @@ class Decomposition:
         return cls(
             variables=tuple(map(str, record["variables"])),
             edges=tuple((int(e["first"]), int(e["second"]), float(e["strength"])) for e in record["edges"]),
-            blocks=tuple(tuple(map(int, b)) for b in record["blocks"]),
+            blocks=tuple(tuple(map(int, b["variables"])) for b in record["blocks"]),
             **{k: record[k] for k in _PLAIN},
         )
 
