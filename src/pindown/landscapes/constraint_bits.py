@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from pindown.engine.enumeration import MOST_POINTS
 from pindown.engine.measure import measure
+from pindown.engine.profile import Profile
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Kind, Status, bits
 from pindown.landscapes.cnf import CNF
 from pindown.landscapes.model_count import ModelCounter
-from pindown.landscapes.problem import SearchProblem, violations
+from pindown.landscapes.problem import Constraint, SearchProblem, violations
 from pindown.rng import child_seed
 from pindown.spaces.base import is_finite_space
 
@@ -159,11 +160,16 @@ def measured_bits(
     problem: SearchProblem, target: Estimate, seed: int, repeats: int, checkpoint: Path | None,
     progress: Progress | None = None,
 ) -> list[ConstraintBits]:  # fmt: skip
-    """Bits of each constraint by the engine: two measurements each, without it and of it alone."""
+    """Bits of each constraint by the engine: two measurements each, without it and of it alone.
+
+    What it adds is the difference to the target's bits, or comes from the share of the solutions without it that obey
+    it, whichever is the more precise.
+    """
     out: list[ConstraintBits] = []
     m = len(problem.constraints)
     for i, c in enumerate(problem.constraints):
         found: list[Estimate] = []
+        share: Estimate | None = None
         for k, some in enumerate(([d for d in problem.constraints if d is not c], [c])):
             if not some:
                 found.append(Estimate(0.0, 0.0, "bits", "exact", reference=target.reference))
@@ -176,11 +182,32 @@ def measured_bits(
                     seed=child_seed(seed, 0xC0, i, k), checkpoint=folder,
                 )  # fmt: skip
                 found.append(profile.bits())
+                if k == 0 and profile.status.ok:
+                    share = _share_bits(c, profile, child_seed(seed, 0xC2, i))
             if progress is not None:
                 progress((2 * i + k + 1) / (2 * m), f"constraint {c.name}")
         without, alone = found
-        out.append(_with_interaction(c.name, alone, difference(target, without, support=(0.0, math.inf))))
+        adds = difference(target, without, support=(0.0, math.inf))
+        if share is not None and not share.stderr >= adds.stderr:
+            adds = share
+        out.append(_with_interaction(c.name, alone, adds))
     return out
+
+
+def _share_bits(constraint: Constraint, profile: Profile, seed: int) -> Estimate | None:
+    """Bits by the share of the others' solutions that obey one more constraint, or None where hardly any do."""
+    draws = profile.draw(0.0, _DRAWS, seed)
+    try:
+        failed = violations([constraint.function], draws.points)
+    except TypeError:  # a function of NumPy arrays
+        failed = violations([constraint.function], draws.points.numpy())
+    few = max(1.0, min(float(draws.ancestors), draws.effective_size))
+    share = float((failed[:, 0] <= 0).double().mean())
+    if share * few < 10.0:
+        return None
+    smooth = (share * few + 0.5) / (few + 1.0)  # keeps the error above 0 where all obey
+    stderr = bits(math.sqrt((1.0 - smooth) / (smooth * (few + 1.0))))
+    return Estimate(-math.log2(share) + 0.0, stderr, "bits", reference=profile.reference, support=(0.0, math.inf))
 
 
 def difference(a: Estimate, b: Estimate, support: tuple[float, float] | None = None) -> Estimate:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pindown.errors import DataError
 
-__all__ = ["read_dimacs"]
+__all__ = ["parse_dimacs", "read_dimacs"]
 
 Clause = tuple[int, ...]
 _MOST_VARIABLES = 1_000_000
@@ -28,7 +29,16 @@ def read_dimacs(path: str | Path) -> tuple[int, list[Clause]]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error})", "a text file in DIMACS format") from error
-    return _Reader(str(path)).read(lines)
+    return parse_dimacs(lines, str(path))
+
+
+def parse_dimacs(lines: Sequence[str], where: str) -> tuple[int, list[Clause]]:
+    """The same from lines, with the name that errors call them by.
+
+    >>> parse_dimacs(["c a comment", "p cnf 2 2", "1 -2 0 2", "0"], "text")
+    (2, [(1, -2), (2,)])
+    """
+    return _Reader(where).read(lines)
 
 
 class _Reader:
@@ -38,7 +48,7 @@ class _Reader:
         self.clauses: list[Clause] = []
         self.open: list[int] = []
 
-    def read(self, lines: list[str]) -> tuple[int, list[Clause]]:
+    def read(self, lines: Sequence[str]) -> tuple[int, list[Clause]]:
         for self.line, text in enumerate(lines, 1):
             words = text.split()
             if not words or words[0].startswith("c"):

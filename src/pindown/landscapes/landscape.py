@@ -45,6 +45,7 @@ __all__ = ["landscape"]
 Progress = Callable[[float, str], None]
 BitsAt = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _SAME = 1e-9  # of the losses' standard deviation: what counts as the lowest loss
+_NOT_NEGATIVE = (0.0, math.inf)
 _TARGET, _CONSTRAINTS = 0.3, 0.3  # shares of the progress bar
 
 
@@ -300,7 +301,14 @@ class _Searches:
 
     def _mean(self, values: NDArray[np.float64], unit: str) -> Estimate:
         mean, stderr = mean_and_stderr(values)
-        return Estimate(mean, stderr, unit, reference=self.problem.space.reference, dof=max(1.0, len(values) - 1.0))
+        return Estimate(
+            mean,
+            stderr,
+            unit,
+            reference=self.problem.space.reference,
+            dof=max(1.0, len(values) - 1.0),
+            support=_NOT_NEGATIVE,
+        )
 
     def _left_out(self, name: str, why: str) -> SearchMode:
         none = Estimate(math.nan, math.nan, LOG2_EVALUATIONS, status=Status.UNSUPPORTED, reference=why)

@@ -10,7 +10,7 @@ from typing import Any
 from pindown.estimate import Estimate
 from pindown.files import write_atomically
 from pindown.report import charts, notation
-from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Figure, Notice, Row, Section, Table
+from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Figure, Row, Section, Table
 from pindown.report.landscape_records import Constraint, Landscape, Mode, read_landscape
 from pindown.report.page import render_page
 
@@ -68,7 +68,7 @@ def landscape_sections(record: Mapping[str, Any]) -> list[Section]:
             [
                 f"Bits of the target: {r.method}. Every loss that a search reaches is put on the same curve of bits.",
                 "Expected evaluations are those spent at all starts over the number of starts that arrived. "
-                "Predictions come from the bits, from the sizes of the blocks or from training starts, as the table says.",
+                "Predictions come from the bits, the sizes of the blocks or training starts, as the table says.",
             ],
             [*r.notes, *_LIMITS[1:]],
         )
@@ -153,8 +153,8 @@ def _constraint_section(r: Landscape) -> Section:
     blocks.append(Table("Bits of each constraint", [*columns, Column("verdict")], rows))
     method = [
         "A constraint adds as many bits as the target loses when it is left out: 0 where it is slack. Its interaction "
-        "is that less what it pins down alone: below 0 where the others imply it in part, above 0 where they are in its "
-        "way."
+        "is that less what it pins down alone: below 0 where the others imply it in part, above 0 where they are in "
+        "its way."
     ]
     return Section("Constraints", (sentence,), blocks, method)
 
@@ -208,8 +208,6 @@ def _bars(known: Sequence[Constraint]) -> Figure:
 def _dependence_section(r: Landscape) -> Section:
     d = r.decomposition
     blocks: list[Block] = []
-    if d.verdict == "not decomposable":
-        blocks.append(Notice("caution", "Not decomposable", d.why[:1].upper() + d.why[1:]))
     if d.edges or len(d.blocks) > 1:
         blocks.append(_graph(r))
     rows: list[Row] = [
@@ -221,8 +219,8 @@ def _dependence_section(r: Landscape) -> Section:
     method = [
         "Two variables are independent where changing both changes the loss by the sum of what changing each does. The "
         "blocks are the parts that share no dependence, or cuts of the tree of average linkage, chosen on training "
-        "starts. They count where their search beats local search at held-out starts, and, where a cut leaves dependences, "
-        "blocks of shuffled variables as well (sign tests, p < 0.05)."
+        "starts. They count where their search beats local search at held-out starts, and, where a cut leaves "
+        "dependences, blocks of shuffled variables as well (sign tests, p < 0.05)."
     ]
     verdict = d.why[:1].upper() + d.why[1:]
     return Section("Blocks of variables", (f"{d.verdict.capitalize()}. {verdict}",), blocks, method, [_LIMITS[0]])
@@ -314,9 +312,10 @@ def _direction(r: Landscape) -> Table:
         ["E[cos²] = 1/n", d.mean_square, d.seen_square if d.seen_square.status.ok else None],
         ["E|cos| ≈ √(2/πn)", d.mean_absolute, d.seen_absolute if d.seen_absolute.status.ok else None],
     ]
+    fold = d.mean_absolute.value / d.mean_square.value
     note = (
-        f"In n = {notation.count(d.dim)} dimensions they differ {d.mean_absolute.value / d.mean_square.value:.3g}-fold. "
-        "The second is the share of the gradient’s slope that a random step finds."
+        f"In n = {notation.count(d.dim)} dimensions they differ {fold:.3g}-fold. The second is the share of the gradient’s "
+        "slope that a random step finds."
     )
     columns = [Column("cosine with the gradient"), Column("expected", estimate=True), Column("seen", estimate=True)]
     return Table("How far a random direction goes along the gradient", columns, rows, note=note)
