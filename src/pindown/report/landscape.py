@@ -314,8 +314,8 @@ def _direction(r: Landscape) -> Table:
     ]
     fold = d.mean_absolute.value / d.mean_square.value
     note = (
-        f"In n = {notation.count(d.dim)} dimensions they differ {fold:.3g}-fold. The second is the share of the gradient’s "
-        "slope that a random step finds."
+        f"In n = {notation.count(d.dim)} dimensions they differ {fold:.3g}-fold. The second is the share of the "
+        "gradient’s slope that a random step finds."
     )
     columns = [Column("cosine with the gradient"), Column("expected", estimate=True), Column("seen", estimate=True)]
     return Table("How far a random direction goes along the gradient", columns, rows, note=note)
