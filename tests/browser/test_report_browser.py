@@ -144,6 +144,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("committee", 2),
         ("values", 2),
         ("fermi", 9),
+        ("landscape", 3),
+        ("resources", 2),
     ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
