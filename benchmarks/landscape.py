@@ -2,9 +2,9 @@
 
     python benchmarks/landscape.py --peer PYTHON [--out FOLDER] [--note TEXT]
 
-PYTHON is an interpreter that has pyapproxmc (Soos and Meel's ApproxMC); it runs the peer's part in a process of its own.
-CPU seconds of counting alone, both sides in the same run. ApproxMC promises a factor of 1.8 with probability 0.8; pindown's
-counts are exact or given up.
+PYTHON is an interpreter that has pyapproxmc (Soos and Meel's ApproxMC); it runs the peer's part in a process of its
+own. CPU seconds of counting alone, both sides in the same run. ApproxMC promises a factor of 1.8 with probability 0.8;
+pindown's counts are exact or given up.
 """
 
 from __future__ import annotations
