@@ -124,7 +124,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     return page.evaluate(
         """() => [...document.querySelectorAll('.plot')].map((plot) => ({
              marks: plot.querySelectorAll(
-                 '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point').length,
+                '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point, .heatmaplayer image'
+            ).length,
              ticks: plot.querySelectorAll('.xtick').length,
              over: plot.querySelector('.main-svg').getBoundingClientRect().right - plot.getBoundingClientRect().right,
              label: plot.getAttribute('aria-label'),
