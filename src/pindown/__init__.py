@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         PindownError,
     )
     from pindown.estimate import Estimate, Status
+    from pindown.landscapes.cnf import CNF
+    from pindown.landscapes.landscape import landscape
+    from pindown.landscapes.landscape_result import Landscape
+    from pindown.landscapes.problem import SearchProblem
     from pindown.network.aoyagi import aoyagi
     from pindown.network.audit import audit
     from pindown.network.basin import basin
@@ -91,6 +95,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CNF",
     "MDP",
     "Audit",
     "Basin",
@@ -111,6 +116,7 @@ __all__ = [
     "EstimationError",
     "Gaussian",
     "InputError",
+    "Landscape",
     "LearningCoefficient",
     "LearningCurve",
     "Ledger",
@@ -128,6 +134,7 @@ __all__ = [
     "Profile",
     "Pruning",
     "SamplerComparison",
+    "SearchProblem",
     "Simplex",
     "Spectrum",
     "Status",
@@ -152,6 +159,7 @@ __all__ = [
     "convergence",
     "empowerment",
     "fermi",
+    "landscape",
     "learning_coefficient",
     "learning_coefficient_over_training",
     "ledger",
@@ -223,6 +231,10 @@ _HOME = {
     "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
+    "CNF": "pindown.landscapes.cnf",
+    "Landscape": "pindown.landscapes.landscape_result",
+    "SearchProblem": "pindown.landscapes.problem",
+    "landscape": "pindown.landscapes.landscape",
     "Ledger": "pindown.values.ledger_result",
     "Overoptimisation": "pindown.values.overoptimisation_result",
     "ValueProblem": "pindown.values.problem",

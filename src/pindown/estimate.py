@@ -200,7 +200,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as plain JSON values (non-finite numbers as strings) under a named schema."""
-        support = {} if self.support is None else {"support": list(self.support)}
+        support = {} if self.support is None else {"support": [_number_out(end) for end in self.support]}
         return {
             "schema": SCHEMA,
             "value": _number_out(self.value),

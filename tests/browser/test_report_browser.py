@@ -26,6 +26,8 @@ from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
 from pindown.report.fermi import write_fermi_report
+from pindown.report.landscape import write_landscape_report
+from pindown.report.resources import write_resources_report
 from pindown.report.values import write_values_report
 from pindown.values.priors import Hypotheses
 from pindown.values.reading_sources import Channel
@@ -70,7 +72,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_values_report(lost.to_dict(), folder / "values.html", curve.to_dict())
     estimated = pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64)
     write_fermi_report(estimated.to_dict(), folder / "fermi.html")
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "values", "fermi")}
+    rules = {"ball": lambda x: x.square().sum(-1) - 1, "half": lambda x: -x[:, 0], "far": lambda x: x.sum(-1) - 9}
+    searched = pindown.landscape(pindown.Box(-1, 1, dim=4), rules, starts=6, budget=128, repeats=2)
+    write_landscape_report(searched.to_dict(), folder / "landscape.html")
+    farm = pindown.LinearProgram([3, 2], [[1, 1], [1, 0]], high=[4, 9], maximise=True, rows=["land", "seed"])
+    wanted = pindown.convergence(farm, ["positive", "single", "permuted"], objectives=60)
+    write_resources_report(wanted.to_dict(), folder / "resources.html")
+    more = ("planes", "choices", "committee", "values", "fermi", "landscape", "resources")
+    return {name: folder / f"{name}.html" for name in (*RECORDS, *more)}
 
 
 class Tab:
@@ -115,7 +124,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     return page.evaluate(
         """() => [...document.querySelectorAll('.plot')].map((plot) => ({
              marks: plot.querySelectorAll(
-                 '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point').length,
+                '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point, .heatmaplayer image'
+            ).length,
              ticks: plot.querySelectorAll('.xtick').length,
              over: plot.querySelector('.main-svg').getBoundingClientRect().right - plot.getBoundingClientRect().right,
              label: plot.getAttribute('aria-label'),
@@ -135,6 +145,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("committee", 2),
         ("values", 2),
         ("fermi", 9),
+        ("landscape", 3),
+        ("resources", 2),
     ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -22,7 +22,7 @@ LAYERS = [
     {"files", "rng", "stats"},
     {"spaces"},
     {"engine"},
-    {"network", "choices", "values", "resources", "landscape", "fermi"},
+    {"network", "choices", "values", "resources", "landscapes", "fermi"},
     {"studies"},
     {"report"},
     {"cli"},

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING
 from pindown.errors import InputError, PindownError
 
 if TYPE_CHECKING:
+    from pindown.landscapes.cnf import CNF
+    from pindown.landscapes.problem import SearchProblem
     from pindown.network.subject import Subject
     from pindown.studies.study_subject import StudySubject
 
-__all__ = ["DEFAULT_FUNCTION", "STUDY_FUNCTION", "load_study", "load_subject", "split_target"]
+__all__ = [
+    "DEFAULT_FUNCTION",
+    "PROBLEM_NAME",
+    "STUDY_FUNCTION",
+    "load_problem",
+    "load_study",
+    "load_subject",
+    "split_target",
+]
 
-DEFAULT_FUNCTION, STUDY_FUNCTION = "make_subject", "make_study"
+DEFAULT_FUNCTION, STUDY_FUNCTION, PROBLEM_NAME = "make_subject", "make_study", "problem"
 
 
 def split_target(target: str, default: str = DEFAULT_FUNCTION) -> tuple[Path, str]:
@@ -61,6 +71,34 @@ def load_study(target: str) -> StudySubject:
     if not isinstance(made, StudySubject):
         raise InputError(f"{what} returned {type(made).__name__}", "a pindown.StudySubject")
     return made
+
+
+def load_problem(target: str) -> SearchProblem | CNF:
+    """The search problem that a module holds under the target's name, ``problem`` by default, or that a function makes.
+
+    Raises:
+        InputError: as above, where there is no such thing or it is no ``SearchProblem`` and no ``CNF``.
+    """
+    from pindown.landscapes.cnf import CNF
+    from pindown.landscapes.problem import SearchProblem
+
+    path, name = split_target(target, PROBLEM_NAME)
+    wanted = "a pindown.SearchProblem or a pindown.CNF"
+    if not path.is_file():
+        raise InputError(f"no file at {path}", f"a Python file, as in my_module.py:{PROBLEM_NAME}", "check the path")
+    found = getattr(_import(path), name, None)
+    if found is None:
+        raise InputError(f"{path} has nothing named {name!r}", wanted, "name it behind a colon")
+    if callable(found):
+        try:
+            found = found()
+        except PindownError:
+            raise
+        except Exception as error:
+            raise _raised(f"{name}() in {path}", path, error) from error
+    if not isinstance(found, SearchProblem | CNF):
+        raise InputError(f"{name} in {path} is a {type(found).__name__}", wanted)
+    return found
 
 
 def _made(target: str, default: str, kind: str) -> tuple[object, str]:
