@@ -149,6 +149,8 @@ def _cell(
 def _mean(x: Array, unit: str, reference: str, support: tuple[float, float] | None = None) -> Estimate:
     n = len(x)
     stderr = float(x.std(ddof=1)) / math.sqrt(n)
+    if stderr <= 1e-12 * max(1.0, abs(float(x.mean()))):  # the same in every episode
+        stderr = 0.0
     kind = "exact" if stderr == 0.0 else "estimate"
     return Estimate(0.0 + float(x.mean()), stderr, unit, kind, Status.REACHED, reference, dof=n - 1, support=support)
 
@@ -175,8 +177,12 @@ def _rate(known: Array, gained: Array, reference: str) -> Estimate:
     x, y = known.mean(axis=1), gained.mean(axis=1)
     if len(x) < 2 or float(x.max() - x.min()) <= _SAME:
         return Estimate(math.nan, math.nan, "1", "estimate", Status.UNSUPPORTED, reference)
-    each = slope(_without_each(known), _without_each(gained))
-    return Estimate(float(slope(x, y)), _jackknife(each), "1", "estimate", Status.REACHED, reference, known.shape[1] - 1)
+    each, value = slope(_without_each(known), _without_each(gained)), float(slope(x, y))
+    if float(np.ptp(y)) <= _SAME:  # it makes nothing of information
+        value, each = 0.0, np.zeros_like(each)
+    stderr = _jackknife(each)
+    kind = "exact" if stderr == 0.0 else "estimate"
+    return Estimate(value, stderr, "1", kind, Status.REACHED, reference, known.shape[1] - 1)
 
 
 def _worth(known: Array, gained: Array, line: Singletons, reference: str) -> Estimate:

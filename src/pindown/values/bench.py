@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtri, stdtrit
 
 from pindown.errors import InputError
 from pindown.rng import child_seed
@@ -30,7 +30,7 @@ __all__ = ["Bench", "Settings", "surprisal"]
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-_MOST_CELLS, _BLOCK = 20_000_000, 4_000_000
+_MOST_CELLS, _BLOCK, _MOST_KEPT = 20_000_000, 4_000_000, 20_000_000
 _TRUTH, _TRANSCRIPT, _ERROR = 51, 52, 53
 _TIE = 1e-12
 
@@ -83,6 +83,8 @@ class Bench:
         labels, _ = self.population.labels()
         self.labels = labels
         self.pool = [(name, q) for name, s in problem.sources.items() for q in range(s.questions)]
+        self._kept: dict[tuple[str, int], Array] = {}
+        self._room = _MOST_KEPT
         self.truth = self.prior
         if self.answers:
             joint = self.log_prior() + sum(self._log_chance(a) for a in self.answers)
@@ -118,11 +120,11 @@ class Bench:
                 order += rng.permutation(len(self.pool)).tolist()
             asked.append(([self.pool[k] for k in order[:length]], rng.random(length)))
         needed = sorted({q for questions, _ in asked for q in questions})
-        chances = {key: self._truths(key, rows) for key in needed}
+        known = self._tables(needed, rows)
         for i, (questions, coins) in enumerate(asked):
             told: list[Answer] = []
             for (name, q), u in zip(questions, coins, strict=True):
-                edges = np.cumsum(np.exp(chances[name, q][i]))
+                edges = np.cumsum(np.exp(known[name, q][:, i]))
                 told.append(Answer(name, q, min(int(np.searchsorted(edges, u * edges[-1], "right")), len(edges) - 1)))
             out.append(told)
         return out
@@ -130,36 +132,28 @@ class Bench:
     def likelihoods(self, transcripts: Sequence[Sequence[Answer]], start: int, stop: int) -> list[list[Array]]:
         """For each episode ln p(answer | value) ``(N,)`` of its answers from ``start`` to ``stop``."""
         wanted = sorted({(a.source, a.question) for t in transcripts for a in t[start:stop]})
-        tables: dict[tuple[str, int], Array] = {}
-        for name, source in self.problem.sources.items():
-            mine = np.array([q for n, q in wanted if n == name], dtype=np.int64)
-            step = max(1, _BLOCK // (len(self.population) * source.outcomes))
-            for at in range(0, len(mine), step):
-                block = source.log_chances(self.population, mine[at : at + step])
-                for k, q in enumerate(mine[at : at + step].tolist()):
-                    tables[name, q] = block[:, k, :].T
+        tables = self._tables(wanted)
         return [[tables[a.source, a.question][a.answer] for a in t[start:stop]] for t in transcripts]
 
     def errors(self, episode: int, settings: Settings) -> Array | None:
         """The error of each member ``(members, plans)``, of the same quartiles whatever its tail."""
         if settings.error == 0.0:
             return None
-        from scipy import stats
-
         rng = np.random.default_rng(child_seed(self.seed, _ERROR, episode))
         u = rng.random((settings.members, len(self.base)))
-        law = stats.norm() if math.isinf(settings.tail) else stats.t(settings.tail)
-        scale = settings.error * self.spread * float(stats.norm.ppf(0.75) / law.ppf(0.75))
-        return scale * np.asarray(law.ppf(np.clip(u, 1e-12, 1.0 - 1e-12)), dtype=np.float64)
+        u, normal = np.clip(u, 1e-12, 1.0 - 1e-12), math.isinf(settings.tail)
+        drawn = np.asarray(ndtri(u) if normal else stdtrit(settings.tail, u), dtype=np.float64)
+        quartile = float(ndtri(0.75)) / float(ndtri(0.75) if normal else stdtrit(settings.tail, 0.75))
+        return settings.error * self.spread * quartile * drawn
 
     def view(self, log_weights: Array) -> View:
         """The view of whoever believes these weights, given in nats up to a constant."""
-        weights = np.exp(log_weights - logsumexp(log_weights))
+        weights = np.exp(_normal(log_weights))
         return View(weights, weights @ self.values, None, self.values, self.accepted, self.base, self.population)
 
     def information(self, log_weights: Array, row: int) -> tuple[float, float]:
         """Nats of a posterior about the value, and by how much particles make it low on the transcript's own value."""
-        lp = log_weights - float(logsumexp(log_weights))
+        lp = _normal(log_weights)
         prior = self.log_prior()
         if self.labels is not None:
             with np.errstate(divide="ignore"):
@@ -179,14 +173,35 @@ class Bench:
         with np.errstate(divide="ignore"):
             return np.log(self.prior)
 
-    def _truths(self, key: tuple[str, int], rows: IntArray) -> Array:
-        """Ln chances of the answers to one question under the true values ``(episodes, answers)``."""
-        source = self.problem.sources[key[0]]
-        return source.log_chances(self.population.take(rows), np.array([key[1]]))[:, 0, :]
+    def _tables(self, wanted: Sequence[tuple[str, int]], rows: IntArray | None = None) -> dict[tuple[str, int], Array]:
+        """Ln chances of the answers to questions ``(answers, values)``; kept while there is room for all."""
+        out: dict[tuple[str, int], Array] = {}
+        for name, source in self.problem.sources.items():
+            mine = [q for n, q in wanted if n == name and (n, q) not in self._kept]
+            room = self._room >= len(mine) * len(self.population) * source.outcomes
+            who = self.population if rows is None or room else self.population.take(rows)
+            step = max(1, _BLOCK // (len(who) * source.outcomes))
+            for at in range(0, len(mine), step):
+                block = source.log_chances(who, np.array(mine[at : at + step], dtype=np.int64))
+                found = np.ascontiguousarray(block.transpose(1, 2, 0))
+                for q, table in zip(mine[at : at + step], found, strict=True):
+                    if room:
+                        self._kept[name, q] = table
+                        self._room -= table.size
+                    else:
+                        out[name, q] = table
+        kept = {key: self._kept[key] for key in wanted if key in self._kept}
+        return out | (kept if rows is None else {key: table[:, rows] for key, table in kept.items()})
 
     def _log_chance(self, a: Answer) -> Array:
         source = self.problem.sources[a.source]
         return source.log_chances(self.population, np.array([a.question]))[:, 0, a.answer]
+
+
+def _normal(log_weights: Array) -> Array:
+    """Log weights that add up to 1."""
+    shifted = log_weights - log_weights.max()
+    return shifted - math.log(float(np.exp(shifted).sum()))
 
 
 def surprisal(values: Array, base: Array) -> Array:

@@ -28,17 +28,16 @@ from pindown.values.trials import play
 
 __all__ = ["coupled_problem", "point", "refuting_regions", "sweep_points"]
 
-_PARTICLES, _PLANS, _FEATURES = 400, 64, 4
-_RATIONALITY = 4.0
+_PARTICLES, _RATIONALITY = 400, 4.0
 
 
-def linear_problem(seed: int) -> ValueProblem:
-    """Sixty-four plans of four features, compared in pairs."""
-    rng = np.random.default_rng(seed)
-    plans = Plans(rng.normal(size=(_PLANS, _FEATURES)), reference=f"{_PLANS} plans")
-    pairs = rng.permuted(np.tile(np.arange(_PLANS), (40, 1)), axis=1)[:, :2]
+def linear_problem(plans: int = 64, features: int = 4, particles: int = _PARTICLES) -> ValueProblem:
+    """Plans with normal features, compared in forty pairs."""
+    rng = np.random.default_rng(1)
+    table = Plans(rng.normal(size=(plans, features)), reference=f"{plans} plans of {features} features")
+    pairs = rng.permuted(np.tile(np.arange(plans), (40, 1)), axis=1)[:, :2]
     source = Comparisons(pairs, rationality=_RATIONALITY)
-    return ValueProblem(plans, LinearValues(_FEATURES, "sphere", particles=_PARTICLES), 0.2, [source])
+    return ValueProblem(table, LinearValues(features, "sphere", particles=particles), 0.2, [source])
 
 
 def coupled_problem(blocks: int = 8, coupling: float = 2.0, particles: int = _PARTICLES, seed: int = 0) -> ValueProblem:
@@ -71,8 +70,8 @@ def refuting_regions(
 ) -> tuple[Sweep, ...]:  # fmt: skip
     """The four regions, each with the setting at which the claim holds first."""
     tell = progress or _silent
-    plain = linear_problem(1)
-    bench = Bench(plain, (), seed)
+    plain, many = linear_problem(), linear_problem(256, 16, 600)
+    bench, other = Bench(plain, (), seed), Bench(many, (), seed)
     human = 4.0 / bench.spread
     median = Committee("median", "shared")
     vote, length = Committee("vote"), 15
@@ -96,14 +95,14 @@ def refuting_regions(
     )  # fmt: skip
     tell(0.75, "region: the person in the loop")
     person = sweep_points(
-        [(k, bench, Oracle(int(k)), Settings((0, 4), 1)) for k in (1.0, 4.0, 16.0)], episodes, human, margin, level
+        [(k, other, Oracle(int(k)), Settings((0, 4), 1)) for k in (1.0, 4.0, 32.0)], episodes, human, margin, level
     )
-    name = plain.plans.reference + " of 4 features"
+    name = plain.plans.reference
     return (
         Sweep("error tails", name, name_of(median), tails),
         Sweep("sharing", name, name_of(vote), sharing),
         Sweep("coupling", "256 plans of 8 blocks", "coupled blocks", coupled),
-        Sweep("shortlist", name, "oracle", person),
+        Sweep("shortlist", many.plans.reference, "oracle", person),
     )
 
 

@@ -114,7 +114,7 @@ def _play(
                     split[i][k] = split[i][k] + one
         before = length
         for i, e in enumerate(part):
-            views = _views(bench, shared[i], split[i], errors[i], length)
+            views = _views(bench, shared[i], list(split[i]), errors[i])
             known, bias = bench.information(shared[i], int(rows[i]))
             tables["information"][level, e], tables["bias"][level, e] = bits(known), min(bias, _LARGEST)
             surprise, accepted, values = marks[i]
@@ -136,14 +136,12 @@ def _reached(at: int, settings: Settings) -> range | tuple[int, ...]:
     return (at % settings.members,)
 
 
-def _views(bench: Bench, shared: Array, split: Sequence[Array], errors: Array | None, length: int) -> Views:
+def _views(bench: Bench, shared: Array, split: Sequence[Array], errors: Array | None) -> Views:
     whole = bench.view(shared)
     if errors is None:
-        members = tuple(bench.view(s) for s in split) if length else (whole,) * len(split)
-        return Views(whole, members, (whole,) * len(split))
+        return Views(whole, (whole,) * len(split), lambda: tuple(bench.view(s) for s in split))
     own = tuple(_off(whole, e) for e in errors)
-    members = tuple(_off(bench.view(s), e) for s, e in zip(split, errors, strict=True)) if length else own
-    return Views(own[0], members, own)
+    return Views(own[0], own, lambda: tuple(_off(bench.view(s), e) for s, e in zip(split, errors, strict=True)))
 
 
 def _off(view: View, error: Array) -> View:

@@ -9,7 +9,7 @@ not taken to be the capacity log2 k.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,19 +72,27 @@ class View:
         return weights @ (best / best.sum(axis=1, keepdims=True))
 
 
-@dataclass(frozen=True)
 class Views:
     """The views of an arrangement in one episode.
 
-    Attributes:
+    Args:
         shared: of whoever has all answers.
-        members: one for each member that has its own answers and those that are shared; see ``sharing=``.
         own: one for each member where all have all answers, each with its own error.
+        members: one for each member that has its own answers and those that are shared (see ``sharing=``), or a
+            function that gives them once they are asked for.
     """
 
-    shared: View
-    members: tuple[View, ...]
-    own: tuple[View, ...]
+    def __init__(
+        self, shared: View, own: tuple[View, ...], members: tuple[View, ...] | Callable[[], tuple[View, ...]]
+    ) -> None:
+        self.shared, self.own, self._members = shared, own, members
+
+    @property
+    def members(self) -> tuple[View, ...]:
+        """One view for each member that has its own answers and those that are shared."""
+        if callable(self._members):
+            self._members = self._members()
+        return self._members
 
 
 class Human:
