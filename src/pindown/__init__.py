@@ -82,6 +82,8 @@ if TYPE_CHECKING:
     from pindown.spaces.simplex import Simplex
     from pindown.spaces.subset import Subset
     from pindown.studies.study_subject import StudySubject
+    from pindown.values.arrangement_result import Arrangements
+    from pindown.values.arrangements import arrangements
     from pindown.values.ledger import ledger
     from pindown.values.ledger_result import Ledger
     from pindown.values.overoptimisation import overoptimisation
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MDP",
+    "Arrangements",
     "Audit",
     "Basin",
     "Bets",
@@ -142,6 +145,7 @@ __all__ = [
     "Weights",
     "__version__",
     "aoyagi",
+    "arrangements",
     "audit",
     "basin",
     "bitplanes",
@@ -223,9 +227,11 @@ _HOME = {
     "pretrained": "pindown.network.pretrained",
     "pruning": "pindown.network.pruning",
     "water_filling": "pindown.network.water_filling",
+    "Arrangements": "pindown.values.arrangement_result",
     "Ledger": "pindown.values.ledger_result",
     "Overoptimisation": "pindown.values.overoptimisation_result",
     "ValueProblem": "pindown.values.problem",
+    "arrangements": "pindown.values.arrangements",
     "ledger": "pindown.values.ledger",
     "overoptimisation": "pindown.values.overoptimisation",
     "basin": "pindown.network.basin",

@@ -1,7 +1,7 @@
 r"""Outcomes of episodes as lines: optimisation bits against measured information, and what they show.
 
-The *excess* of a cell is what it has above the singleton's line at the same measured information :math:`I_a`: with t the
-place of :math:`I_a` between the two levels next to it, :math:`\Delta = B_a - (1-t) S_k - t S_{k+1}`. Each episode's
+The *excess* of a cell is what it has above the singleton's line at the same measured information :math:`I_a`: with t
+the place of :math:`I_a` between the two levels next to it, :math:`\Delta = B_a - (1-t) S_k - t S_{k+1}`. Each episode's
 influence on Δ, that on t included, is one difference of the equivalence test, so that its standard error is that of the
 infinitesimal jackknife (Efron 1982). Where nothing but the transcript is told, Δ is the paired difference.
 """
@@ -41,9 +41,7 @@ class Singletons:
     information: Array
 
 
-def excess_at(
-    optimisation: Array, told: Array, level: int, line: Singletons, margin: float, reference: str
-) -> Excess:
+def excess_at(optimisation: Array, told: Array, level: int, line: Singletons, margin: float, reference: str) -> Excess:
     """The excess of one cell.
 
     Args:

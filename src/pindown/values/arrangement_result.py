@@ -15,7 +15,7 @@ from pindown.values.steering import Steering
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ArrangementLine", "Arrangements", "Cell", "Sweep", "SweepPoint"]
+__all__ = ["ArrangementLine", "Arrangements", "Cell", "Sweep", "SweepPoint", "counted"]
 
 SCHEMA = "pindown/arrangements/1"
 IRRELEVANT = 0.1
@@ -170,6 +170,7 @@ class Arrangements:
         irrelevant: whether arrangement is mostly irrelevant; None where the interval does not tell.
         control_seen: whether the control came out above; None where it was left out.
         margin: of the test in bits, and ``level`` its significance; both are fixed before.
+        transcript: whether answers were drawn for every episode, or recorded.
         episodes, members, reference, name, seed, seconds, version: how it was made.
         notes: what to know about the figures.
     """
@@ -189,6 +190,7 @@ class Arrangements:
     level: float
     episodes: int
     members: int
+    transcript: str
     reference: str
     name: str
     seed: int
@@ -227,7 +229,7 @@ class Arrangements:
             first = (
                 f"The arrangements are not equivalent: {len(apart)} of {len(cells)} cells differ from the singleton by "
                 f"more than {self.margin:g} bits ({same} are equivalent). The largest difference is that of "
-                f"{worst_name} after {worst.answers} answers, {_signed(worst.excess.value)} bits."
+                f"{worst_name} after {counted(worst.answers)}, {_signed(worst.excess.value)} bits."
             )
         else:
             first = (
@@ -243,7 +245,8 @@ class Arrangements:
             }
             parts.append(
                 f"Information makes {_percent(self.information)} of the variance, arrangement "
-                f"{_percent(self.arrangement)}, the two together {_percent(self.interaction)}: {words[self.irrelevant]}."
+                f"{_percent(self.arrangement)}, the two together {_percent(self.interaction)}: "
+                f"{words[self.irrelevant]}."
             )
         if self.control_seen is False:
             parts.append("The control was not told apart, so that equivalence here shows nothing.")
@@ -317,6 +320,15 @@ class Arrangements:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.verdict)}</p>{self.to_dataframe().round(3).to_html(index=False)}"
+
+
+def counted(answers: int) -> str:
+    """So many answers, in words.
+
+    >>> counted(1), counted(4)
+    ('1 answer', '4 answers')
+    """
+    return f"{answers} answer{'s' * (answers != 1)}"
 
 
 def _signed(x: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from scipy.special import stdtr
 
 from pindown import __version__
 from pindown.errors import InputError
@@ -17,7 +17,7 @@ from pindown.estimate import Estimate
 from pindown.rng import child_seed
 from pindown.spaces.base import check_count
 from pindown.values.arrangement_lines import Singletons, lines_of
-from pindown.values.arrangement_result import IRRELEVANT, ArrangementLine, Arrangements, Sweep
+from pindown.values.arrangement_result import IRRELEVANT, ArrangementLine, Arrangements, Sweep, counted
 from pindown.values.arranging import (
     Arrangement,
     Base,
@@ -30,6 +30,7 @@ from pindown.values.arranging import (
     standard,
 )
 from pindown.values.bench import Bench, Settings
+from pindown.values.equivalence import holm
 from pindown.values.mark import problem_mark
 from pindown.values.problem import Answer, ValueProblem
 from pindown.values.refuting_regions import refuting_regions, sweep_points
@@ -72,8 +73,8 @@ def arrangements(
     arrangement and each number of answers there are *optimisation bits*, :math:`-\log_2` of the share of plans that are
     at least as good under the true value; *measured information*, the relative entropy of the posterior from the prior
     and what the person's pick tells given that; the *excess* over the singleton at the same measured information with
-    its equivalence test (:mod:`~pindown.values.arrangement_lines`); and P(acceptable). The variance of optimisation bits
-    splits into shares of information, arrangement and both (:mod:`~pindown.values.variance_shares`).
+    its equivalence test (:mod:`~pindown.values.arrangement_lines`); and P(acceptable). The variance of optimisation
+    bits splits into shares of information, arrangement and both (:mod:`~pindown.values.variance_shares`).
 
     The tests are fixed before anything is drawn: reference, statistic, margin and significance are these arguments.
     That *all* are equivalent needs every cell to be; that one is *different* is shown with Holm's correction.
@@ -163,9 +164,10 @@ def arrangements(
         lines=lines, information=parts.information, arrangement=parts.arrangement, interaction=parts.interaction,
         not_information=parts.not_information, sweeps=sweeps, regions=known, counterexample=lock_and_key(),
         claim=_claim(lines), irrelevant=_irrelevant(parts.not_information), control_seen=bool(control),
-        margin=float(margin), level=float(level), episodes=count, members=team, reference=reference,
+        margin=float(margin), level=float(level), episodes=count, members=team,
+        transcript=_transcript(given), reference=reference,
         name=problem.name, seed=seed, seconds=time.perf_counter() - began, version=__version__,
-        notes=_notes(problem, bench, lines, control),
+        notes=_notes(problem, bench, lines, control, float(level)),
     )  # fmt: skip
 
 
@@ -195,6 +197,10 @@ def _levels(levels: Sequence[int] | None, given: tuple[Answer, ...]) -> tuple[in
     if len(out) < 2:
         raise InputError("levels without answers", "at least one number of answers above 0")
     return out
+
+
+def _transcript(given: tuple[Answer, ...]) -> str:
+    return f"{len(given)} recorded" if given else "drawn for every episode"
 
 
 def _check_tests(margin: float, level: float, rationality: float | None) -> None:
@@ -267,14 +273,14 @@ def _irrelevant(share: Estimate) -> bool | None:
 
 
 def _notes(
-    problem: ValueProblem, bench: Bench, lines: tuple[ArrangementLine, ...], control: Sequence[Any]
+    problem: ValueProblem, bench: Bench, lines: tuple[ArrangementLine, ...], control: Sequence[Any], level: float
 ) -> tuple[str, ...]:  # fmt: skip
     notes: list[str] = []
     unsure = [c.answers for c in lines[0].cells if not c.information.status.ok]
     if unsure:
         notes.append(
-            f"From {unsure[0]} answers on the particles that stand for the prior are told apart: measured information is "
-            "a lower bound there. Raise particles=."
+            f"From {counted(unsure[0])} on the particles that stand for the prior are told apart: measured information "
+            "is a lower bound there. Raise particles=."
         )
     if bench.answers and not problem.prior.finite and bench.truth_size < _FEWEST_VALUES:
         notes.append(
@@ -287,15 +293,23 @@ def _notes(
             "The control knows what is acceptable and still did not come out above the margin: too much is acceptable "
             "here, or there are too few episodes, for differences to be seen."
         )
-    bought = [(x.name, c) for x in lines if x.role in ("reference", "compared") for c in x.cells[1:]]
-    more = [(n, c) for n, c in bought if np.isfinite(c.bought.stderr) and c.bought.interval()[0] > 0.0]
-    if more:
-        name, cell = max(more, key=lambda nc: nc[1].bought.value)
-        notes.append(
-            f"More bits of optimisation were bought than observed in {len(more)} of {len(bought)} cells, the most by "
-            f"{name} after {cell.answers} answers: {cell.bought.value:.2f} above."
-        )
+    notes += _bought(lines, level)
     return tuple(notes)
+
+
+def _bought(lines: tuple[ArrangementLine, ...], level: float) -> list[str]:
+    """Where more bits of optimisation were bought than observed, by Holm's correction over all cells."""
+    cells = [(x.name, c) for x in lines if x.role in ("reference", "compared") for c in x.cells[1:]]
+    tried = [(n, c) for n, c in cells if c.bought.stderr > 0.0]
+    p = [float(stdtr(c.bought.dof or math.inf, -c.bought.value / c.bought.stderr)) for _, c in tried]
+    more = [one for one, adjusted in zip(tried, holm(p), strict=True) if adjusted <= level]
+    if not more:
+        return []
+    name, cell = max(more, key=lambda nc: nc[1].bought.value)
+    return [
+        f"More bits of optimisation were bought than observed in {len(more)} of {len(tried)} cells, the most by {name} "
+        f"after {counted(cell.answers)}: {cell.bought.value:.2f} above."
+    ]
 
 
 def _silent(share: float, text: str) -> None:

@@ -255,8 +255,8 @@ def check_arrangement(arrangement: Any) -> None:
         inspect.signature(arrangement).bind(None, None)
     except TypeError as error:
         raise InputError(
-            f"arrangement {name_of(arrangement)!r} does not take two arguments ({error})", "a function of (views, human)"
+            f"arrangement {name_of(arrangement)!r} does not take two arguments ({error})",
+            "a function of (views, human)",
         ) from error
     except ValueError:  # some built-in functions have no signature to look at; the call itself will tell
         return
-

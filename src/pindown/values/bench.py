@@ -223,4 +223,3 @@ def surprisal(values: Array, base: Array) -> Array:
     with np.errstate(divide="ignore"):
         out[order] = np.maximum(-np.log2(np.minimum(share, 1.0)), 0.0)
     return out
-

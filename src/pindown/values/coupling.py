@@ -42,7 +42,7 @@ class Blocks:
     choices: Any
     table: IntArray = field(init=False, repr=False)
     rivals: tuple[IntArray, ...] = field(init=False, repr=False)
-    """For each block ``(plans, most)``: the plans that differ in this block alone, itself among them; padded by itself."""
+    """For each block ``(plans, most)``: the plans that differ in this block at most; the last repeats."""
 
     def __post_init__(self) -> None:
         table = np.asarray(self.choices)
@@ -125,7 +125,7 @@ class CoupledBlocks:
         view = views.shared
         ends = self.blocks.settle(self.payoffs(view))
         start = view.base if self.start is None else np.eye(1, len(view.base), self.start)[0]
-        return np.bincount(ends, start, len(view.base))
+        return np.bincount(ends, start, len(view.base)).astype(np.float64)
 
     def payoffs(self, view: View) -> Array:
         """What each block minds of each plan ``(blocks, plans)``, as it believes."""
@@ -156,7 +156,7 @@ def parts_of(view: View, owners: NDArray[Any], blocks: int) -> Array:
     if not isinstance(prior, LinearValues):
         raise InputError("owners of features with a prior that is not linear", "parts (blocks, hypotheses, plans)")
     if owners.shape != (plans.features.shape[1],) or owners.min() < 0 or owners.max() >= blocks:
-        raise InputError(f"owners {owners.tolist()[:8]}", f"the number of a block for each of the features, from 0")
+        raise InputError(f"owners {owners.tolist()[:8]}", "the number of a block for each of the features, from 0")
     mean = view.weights @ prior.weights_of(view.population.points)
     return np.stack([_worth(plans, mean, owners == j) for j in range(blocks)])
 

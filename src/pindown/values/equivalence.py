@@ -1,7 +1,7 @@
 r"""Whether a difference is small, large, or not known: two one-sided tests with a margin fixed before.
 
-*Equivalent*: both :math:`\Delta \le -m` and :math:`\Delta \ge m` are rejected by Student's t (Schuirmann 1987). That all
-of several differences are, is tested at the same level without a correction (intersection–union, Berger 1982).
+*Equivalent*: both :math:`\Delta \le -m` and :math:`\Delta \ge m` are rejected by Student's t (Schuirmann 1987). That
+all of several differences are, is tested at the same level without a correction (intersection–union, Berger 1982).
 *Different*: :math:`|\Delta| \le m` is rejected; of several tests by Holm's (1979) step-down correction.
 """
 

@@ -77,7 +77,9 @@ def market_prices(gains: Any, use: Any, capacity: Any) -> Prices:
         bounds=(0.0, None), method="highs",
     )  # fmt: skip
     if found.status == 2:
-        raise InputError("a market in which not every block can have a choice", "more capacity, or a choice that is free")
+        raise InputError(
+            "a market in which not every block can have a choice", "more capacity, or a choice that is free"
+        )
     if found.status != 0 or found.x is None or found.fun is None:
         raise EstimationError(f"no clearing prices were found ({found.message})")
     prices = np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0)

@@ -74,7 +74,7 @@ def refuting_regions(
     bench, other = Bench(plain, (), seed), Bench(many, (), seed)
     human = 4.0 / bench.spread
     median = Committee("median", "shared")
-    vote, length = Committee("vote"), 15
+    vote, length, grid = Committee("vote"), 15, Blocks.grid(*[2] * 8)
     tell(0.0, "region: heavy tails")
     tails = sweep_points(
         [(t, bench, median, Settings((0, length), 5, error=0.2, tail=t)) for t in (math.inf, 2.0, 1.0)],
@@ -88,7 +88,7 @@ def refuting_regions(
     tell(0.5, "region: non-convex coupling")
     coupled = sweep_points(
         [
-            (k, Bench(coupled_problem(coupling=k), (), seed), CoupledBlocks(Blocks.grid(*[2] * 8)), Settings((0, 30), 1))
+            (k, Bench(coupled_problem(coupling=k), (), seed), CoupledBlocks(grid), Settings((0, 30), 1))
             for k in (0.0, 1.0, 3.0)
         ],
         episodes, human, margin, level,

@@ -64,8 +64,8 @@ class Steering:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Steering:
         """Read back what :meth:`to_dict` wrote."""
-        figures = [Estimate.from_dict(record[k]) for k in ("observed", "blind", "sighted", "bought")]
-        return cls(*figures, bool(record["holds"]))
+        figures = {k: Estimate.from_dict(record[k]) for k in ("observed", "blind", "sighted", "bought")}
+        return cls(**figures, holds=bool(record["holds"]))
 
 
 def steering_bits(outcomes: Any, seen: Any = None, weights: Any = None) -> Steering:
@@ -104,12 +104,12 @@ def steering_bits(outcomes: Any, seen: Any = None, weights: Any = None) -> Steer
     start = _bits_of(p)
 
     def gained(choice: IntArray) -> float:
-        return start - _bits_of(np.bincount(code[np.arange(n), choice], p))
+        return start - _bits_of(np.bincount(code[np.arange(n), choice], p).astype(np.float64))
 
     blind = max(gained(np.full(n, a, dtype=np.int64)) for a in range(actions))
     policies = itertools.product(range(actions), repeat=len(names))
     sighted = max(gained(np.asarray(policy, dtype=np.int64)[place]) for policy in policies)
-    observed = _bits_of(np.bincount(place, p))
+    observed = _bits_of(np.bincount(place, p).astype(np.float64))
     reference = f"{n:,} states, {actions} actions"
 
     def figure(x: float) -> Estimate:

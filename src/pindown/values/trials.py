@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
 from pindown.engine.checkpoint import Checkpoint
 from pindown.estimate import bits
 from pindown.values.arranging import Arrangement, decide
