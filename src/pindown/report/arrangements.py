@@ -97,8 +97,8 @@ def _lines(r: Arrangements) -> Section:
     method = (
         "Optimisation bits: −log2 of the share of plans that are at least as good under the true value, averaged over "
         f"{notation.count(r.episodes)} values drawn with their answers; every arrangement gets the same.",
-        "Measured information: relative entropy of the posterior from the prior, and what the person's pick tells given "
-        "the answers, which is less than log2 of how many plans were shown.",
+        "Measured information: relative entropy of the posterior from the prior, and what the person's pick tells "
+        "given the answers, which is less than log2 of how many plans were shown.",
         "Shares of the variance are corrected for what episodes vary by; errors are the jackknife's.",
     )
     limits = (

@@ -118,7 +118,8 @@ class Bench:
             order: list[int] = []
             while len(order) < length:
                 order += rng.permutation(len(self.pool)).tolist()
-            asked.append(([self.pool[k] for k in order[:length]], rng.random(length)))
+            coins = np.random.default_rng(child_seed(self.seed, _TRANSCRIPT, e, 1))  # so that longer ones begin alike
+            asked.append(([self.pool[k] for k in order[:length]], coins.random(length)))
         needed = sorted({q for questions, _ in asked for q in questions})
         known = self._tables(needed, rows)
         for i, (questions, coins) in enumerate(asked):

@@ -23,7 +23,7 @@ from pindown.values.views import Human, Views, evenly
 __all__ = ["Market", "Prices", "market_prices"]
 
 Array = NDArray[np.float64]
-_SLACK = 1e-7  # of the largest gain: rounding of the solver
+_SLACK = 1e-6  # of the largest gain: rounding of the solver
 _MOST_ORDERS = 24
 
 
@@ -72,8 +72,9 @@ def market_prices(gains: Any, use: Any, capacity: Any) -> Prices:
     blocks, options = m.shape
     usable = np.isfinite(m).ravel()
     whose = np.repeat(np.eye(blocks), options, axis=1)[:, usable]
+    scale = float(np.abs(m.ravel()[usable]).max(initial=0.0)) or 1.0  # the solver's tolerances are absolute
     found = linprog(
-        -m.ravel()[usable], A_ub=u.reshape(-1, len(c)).T[:, usable], b_ub=c, A_eq=whose, b_eq=np.ones(blocks),
+        -m.ravel()[usable] / scale, A_ub=u.reshape(-1, len(c)).T[:, usable], b_ub=c, A_eq=whose, b_eq=np.ones(blocks),
         bounds=(0.0, None), method="highs",
     )  # fmt: skip
     if found.status == 2:
@@ -82,7 +83,7 @@ def market_prices(gains: Any, use: Any, capacity: Any) -> Prices:
         )
     if found.status != 0 or found.x is None or found.fun is None:
         raise EstimationError(f"no clearing prices were found ({found.message})")
-    prices = np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0)
+    prices = scale * np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0)
     shares = np.zeros(blocks * options)
     shares[usable] = found.x
     surplus = np.max(m - u @ prices, axis=1)

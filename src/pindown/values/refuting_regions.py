@@ -82,7 +82,7 @@ def refuting_regions(
     )  # fmt: skip
     tell(0.25, "region: split information")
     sharing = sweep_points(
-        [(s, bench, vote, Settings((0, length), 5, sharing=s)) for s in (1.0, 0.5, 0.0)],
+        [(s, other, vote, Settings((0, length), 5, sharing=s)) for s in (1.0, 0.5, 0.0)],
         episodes, human, margin, level,
     )  # fmt: skip
     tell(0.5, "region: non-convex coupling")
@@ -100,7 +100,7 @@ def refuting_regions(
     name = plain.plans.reference
     return (
         Sweep("error tails", name, name_of(median), tails),
-        Sweep("sharing", name, name_of(vote), sharing),
+        Sweep("sharing", many.plans.reference, name_of(vote), sharing),
         Sweep("coupling", "256 plans of 8 blocks", "coupled blocks", coupled),
         Sweep("shortlist", many.plans.reference, "oracle", person),
     )
