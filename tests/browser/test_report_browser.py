@@ -22,12 +22,14 @@ import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import pindown
+from pindown.report.arrangements import write_arrangements_report
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
 from pindown.report.fermi import write_fermi_report
 from pindown.report.values import write_values_report
-from pindown.values.priors import Hypotheses
+from pindown.values.choice_sources import Comparisons
+from pindown.values.priors import Hypotheses, LinearValues
 from pindown.values.reading_sources import Channel
 
 pytestmark = pytest.mark.browser
@@ -68,9 +70,16 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     value = draws.normal(size=2000)
     curve = pindown.overoptimisation(value, value + draws.standard_t(2, size=2000))
     write_values_report(lost.to_dict(), folder / "values.html", curve.to_dict())
+    taste = LinearValues(2, particles=60)
+    who = pindown.ValueProblem(draws.normal(size=(10, 2)), taste, 0.2, [Comparisons(flip=0.1)])
+    arranged = pindown.arrangements(who, levels=[0, 4, 16], episodes=30, shortlists=[1, 3], regions=False)
+    write_arrangements_report(arranged.to_dict(), folder / "arrangements.html")
     estimated = pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64)
     write_fermi_report(estimated.to_dict(), folder / "fermi.html")
-    return {name: folder / f"{name}.html" for name in (*RECORDS, "planes", "choices", "committee", "values", "fermi")}
+    return {
+        name: folder / f"{name}.html"
+        for name in (*RECORDS, "planes", "choices", "committee", "values", "arrangements", "fermi")
+    }
 
 
 class Tab:
@@ -134,6 +143,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("choices", 3),
         ("committee", 2),
         ("values", 2),
+        ("arrangements", 4),
         ("fermi", 9),
     ],
 )
