@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from pindown.spaces.simplex import Simplex
     from pindown.spaces.subset import Subset
     from pindown.studies.study_subject import StudySubject
+    from pindown.values.arrangement_result import Arrangements
+    from pindown.values.arrangements import arrangements
     from pindown.values.ledger import ledger
     from pindown.values.ledger_result import Ledger
     from pindown.values.overoptimisation import overoptimisation
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CNF",
     "MDP",
+    "Arrangements",
     "Audit",
     "Basin",
     "Bets",
@@ -149,6 +152,7 @@ __all__ = [
     "Weights",
     "__version__",
     "aoyagi",
+    "arrangements",
     "audit",
     "basin",
     "bitplanes",
@@ -235,9 +239,11 @@ _HOME = {
     "Landscape": "pindown.landscapes.landscape_result",
     "SearchProblem": "pindown.landscapes.problem",
     "landscape": "pindown.landscapes.landscape",
+    "Arrangements": "pindown.values.arrangement_result",
     "Ledger": "pindown.values.ledger_result",
     "Overoptimisation": "pindown.values.overoptimisation_result",
     "ValueProblem": "pindown.values.problem",
+    "arrangements": "pindown.values.arrangements",
     "ledger": "pindown.values.ledger",
     "overoptimisation": "pindown.values.overoptimisation",
     "basin": "pindown.network.basin",

@@ -22,6 +22,7 @@ import report_fixture as fixture
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import pindown
+from pindown.report.arrangements import write_arrangements_report
 from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
@@ -29,7 +30,8 @@ from pindown.report.fermi import write_fermi_report
 from pindown.report.landscape import write_landscape_report
 from pindown.report.resources import write_resources_report
 from pindown.report.values import write_values_report
-from pindown.values.priors import Hypotheses
+from pindown.values.choice_sources import Comparisons
+from pindown.values.priors import Hypotheses, LinearValues
 from pindown.values.reading_sources import Channel
 
 pytestmark = pytest.mark.browser
@@ -70,6 +72,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     value = draws.normal(size=2000)
     curve = pindown.overoptimisation(value, value + draws.standard_t(2, size=2000))
     write_values_report(lost.to_dict(), folder / "values.html", curve.to_dict())
+    taste = LinearValues(2, particles=60)
+    who = pindown.ValueProblem(draws.normal(size=(10, 2)), taste, 0.2, [Comparisons(flip=0.1)])
+    arranged = pindown.arrangements(who, levels=[0, 4, 16], episodes=30, shortlists=[1, 3], regions=False)
+    write_arrangements_report(arranged.to_dict(), folder / "arrangements.html")
     estimated = pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64)
     write_fermi_report(estimated.to_dict(), folder / "fermi.html")
     rules = {"ball": lambda x: x.square().sum(-1) - 1, "half": lambda x: -x[:, 0], "far": lambda x: x.sum(-1) - 9}
@@ -78,7 +84,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     farm = pindown.LinearProgram([3, 2], [[1, 1], [1, 0]], high=[4, 9], maximise=True, rows=["land", "seed"])
     wanted = pindown.convergence(farm, ["positive", "single", "permuted"], objectives=60)
     write_resources_report(wanted.to_dict(), folder / "resources.html")
-    more = ("planes", "choices", "committee", "values", "fermi", "landscape", "resources")
+    more = ("planes", "choices", "committee", "values", "arrangements", "fermi", "landscape", "resources")
     return {name: folder / f"{name}.html" for name in (*RECORDS, *more)}
 
 
@@ -144,6 +150,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("choices", 3),
         ("committee", 2),
         ("values", 2),
+        ("arrangements", 4),
         ("fermi", 9),
         ("landscape", 3),
         ("resources", 2),

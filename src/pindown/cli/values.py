@@ -1,4 +1,4 @@
-"""``pindown values``: how many bits about values are needed, supplied and missing; ``ask`` asks for them."""
+"""``pindown values``: bits about values needed, supplied and missing; ``ask`` asks; ``arrangements`` compares."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from pindown.errors import InputError
 
 if TYPE_CHECKING:
     from pindown.values.elicitation import Elicitation
+    from pindown.values.problem import Answer, ValueProblem
     from pindown.values.questions import Criterion, Question
 
 __all__ = ["values"]
 
-_RECORD, _REPORT, _ANSWERS, _NO_WORK = "values.json", "report.html", "answers.json", "unfinished"
+_RECORD, _ARRANGED, _REPORT, _ANSWERS = "values.json", "arrangements.json", "report.html", "answers.json"
+_NO_WORK = "unfinished"
 _STOP = ("q", "quit", "stop")
 
 
@@ -28,8 +30,8 @@ def values(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[ask] PROBLEM.toml",
-            help="A value problem; after 'ask', ask until its gap is closed.",
+            metavar="[ask|arrangements] PROBLEM.toml",
+            help="A value problem; after 'ask' ask until its gap is closed, after 'arrangements' compare who decides.",
             show_default=False,
         ),
     ],
@@ -38,18 +40,28 @@ def values(
         Path | None,
         typer.Option(help="Of 'ask': file of the answers; a session goes on from it.", show_default="inside --out"),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(help="Of 'arrangements': how many values are drawn.", min=20, show_default="200, or the file's"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-values"),
     json: Json = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Tell the bits about values that a decision needs, what each source supplies, what is missing, and what to ask."""
-    asking, file = _words(words)
+    """Tell the bits about values that a decision needs, what each source supplies, what is missing, and what to ask.
+
+    After 'arrangements' tell what different arrangements of who decides make of the same answers.
+    """
+    doing, file = _words(words)
     check_places(out, json, out / _NO_WORK, resume=False, own=True)
     if answers is not None:
         check_folder(answers.parent, "--answers")
     if by not in ("decision", "total"):
         raise InputError(f"--by {by}", "'decision' or 'total'")
+
+    if episodes is not None and doing != "arrangements":
+        raise InputError(f"--episodes {episodes} without 'arrangements'", "pindown values arrangements PROBLEM.toml")
 
     from pindown.values.elicitation import Elicitation
     from pindown.values.ledger import ledger
@@ -58,12 +70,15 @@ def values(
     problem, recorded = read_problem(file)
     goal: Criterion = "total" if by == "total" else "decision"
     kept = answers or out / _ANSWERS
-    if asking:
+    if doing == "ask":
         session = Elicitation(problem, seed, by=goal, file=kept, answers=recorded)
         _ask(session, kept, error=json == STDOUT)
         recorded = tuple(session.answers)
     elif answers is not None:
         recorded = tuple(Elicitation(problem, seed, by=goal, file=answers, answers=recorded).answers)
+    if doing == "arrangements":
+        _arrange(problem, recorded, file, episodes, out, json, seed, quiet)
+        return
     with unkept_progress(quiet=quiet) as progress:
         result = ledger(problem, recorded, seed, progress=progress)
 
@@ -72,12 +87,42 @@ def values(
     deliver(result, write_values_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
 
 
-def _words(words: list[str]) -> tuple[bool, Path]:
-    asking = words[0] == "ask"
-    files = words[1:] if asking else words
+def _words(words: list[str]) -> tuple[str, Path]:
+    doing = words[0] if words[0] in ("ask", "arrangements") else ""
+    files = words[1:] if doing else words
     if len(files) != 1:
-        raise InputError(f"pindown values {' '.join(words)}", "one problem file, or 'ask' and one problem file")
-    return asking, Path(files[0])
+        raise InputError(
+            f"pindown values {' '.join(words)}", "one problem file, or 'ask' or 'arrangements' and one problem file"
+        )
+    return doing, Path(files[0])
+
+
+def _arrange(
+    problem: ValueProblem, recorded: tuple[Answer, ...], file: Path, episodes: int | None, out: Path, json: str | None,
+    seed: int, quiet: bool,
+) -> None:  # fmt: skip
+    from pindown.report.arrangements import write_arrangements_report
+    from pindown.values.arrangements import arrangements
+    from pindown.values.arranging import standard
+    from pindown.values.coupling import Blocks, CoupledBlocks
+    from pindown.values.problem_file import read_arrangement_options
+
+    options = read_arrangement_options(file)
+    compared = list(standard())
+    if "choices" in options:
+        blocks = Blocks(options.pop("choices"))
+        compared.append(CoupledBlocks(blocks, options.pop("owners", None), options.pop("coupling", None)))
+    elif {"owners", "coupling"} & set(options):
+        raise InputError("owners or coupling without choices in [arrangements]", "choices = [[…], …], one row a plan")
+    transcript = options.pop("transcript", "recorded")
+    if episodes is not None:
+        options["episodes"] = episodes
+    with unkept_progress(quiet=quiet) as progress:
+        result = arrangements(
+            problem, compared, answers=recorded if transcript == "recorded" else None, seed=seed, progress=progress,
+            **options,
+        )  # fmt: skip
+    deliver(result, write_arrangements_report, out / _ARRANGED, out / _REPORT, json=json, quiet=quiet)
 
 
 def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:

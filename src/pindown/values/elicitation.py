@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pindown.errors import CheckpointError, DataError
 from pindown.estimate import Estimate
@@ -15,6 +12,7 @@ from pindown.files import write_atomically
 from pindown.values.belief import Belief
 from pindown.values.ledger import ledger, posterior_gap, spent_questions
 from pindown.values.ledger_result import Ledger
+from pindown.values.mark import problem_mark
 from pindown.values.problem import Answer, ValueProblem
 from pindown.values.questions import Criterion, Question, best_batch, best_question, check_criterion
 
@@ -62,7 +60,7 @@ class Elicitation:
         self.by: Criterion = by
         self.file = None if file is None else Path(file)
         self.answers: list[Answer] = []
-        self.mark = _mark(problem, seed, by)
+        self.mark = problem_mark(problem, seed, by)
         self.belief = Belief(problem, seed)
         kept = self._load()
         for answer in problem.answers(answers) if kept is None else kept:
@@ -151,20 +149,3 @@ class Elicitation:
                 f"{self.file} belongs to another session", "the same problem, seed and criterion", remedy
             )
         return self.problem.answers([tuple(row) for row in rows])
-
-
-def _mark(problem: ValueProblem, seed: int, by: str) -> str:
-    """A digest of what a session's questions depend on."""
-    population, weights = problem.population(seed)
-    found = hashlib.sha256()
-    parts = [problem.plans.features, problem.plans.weights, population.points[:50], weights[:50]]
-    parts += [population.chances(weights)]
-    for source in problem.sources.values():
-        head = population.take(np.arange(min(20, len(population))))
-        first = np.arange(min(20, source.questions))
-        parts.append(np.maximum(source.log_chances(head, first), -1e9))
-    for part in parts:
-        found.update(np.round(np.asarray(part, dtype=np.float64), 6).tobytes())
-    names = [(s.name, s.kind, s.questions, s.outcomes, s.price) for s in problem.sources.values()]
-    found.update(json.dumps([names, list(problem.plans.names), problem.success, seed, by]).encode())
-    return found.hexdigest()

@@ -17,9 +17,9 @@ from pindown.values.problem import Answer, ValueProblem
 from pindown.values.reading_sources import Channel, Labels, Ratings
 from pindown.values.source import Source
 
-__all__ = ["read_problem"]
+__all__ = ["read_arrangement_options", "read_problem"]
 
-_TOP = {"name", "success", "plans", "prior", "acceptable", "sources", "answers"}
+_TOP = {"name", "success", "plans", "prior", "acceptable", "sources", "answers", "arrangements"}
 _PLANS = {"features", "names", "weights", "file"}
 _PRIORS = {
     "linear": {"measure", "scale", "particles"},
@@ -41,6 +41,11 @@ _NEEDED = {
     "channel": {"chances"},
 }  # fmt: skip
 
+_ARRANGEMENTS = {
+    "levels", "episodes", "members", "rationality", "sharing", "tails", "shortlists", "margin", "level", "regions",
+    "transcript", "choices", "owners", "coupling",
+}  # fmt: skip
+
 
 def read_problem(path: str | Path) -> tuple[ValueProblem, tuple[Answer, ...]]:
     """A value problem and the answers recorded with it, from a TOML file.
@@ -53,14 +58,9 @@ def read_problem(path: str | Path) -> tuple[ValueProblem, tuple[Answer, ...]]:
         InputError: for an unknown or missing key, which is named, or parts that do not fit.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})", "a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no TOML ({error})", "a file as in the guide on values") from error
+    content = _content(path)
     _keys(content, _TOP, {"plans", "prior", "acceptable"}, "the file")
+    _arrangements(content)
     plans = _plans(_table(content, "plans"), path.parent)
     prior = _prior(_table(content, "prior"), plans)
     sources = [_source(s, i) for i, s in enumerate(_tables(content, "sources"))]
@@ -69,6 +69,35 @@ def read_problem(path: str | Path) -> tuple[ValueProblem, tuple[Answer, ...]]:
         name=str(content.get("name", "")),
     )  # fmt: skip
     return problem, problem.answers([_answer(problem, a, i) for i, a in enumerate(_tables(content, "answers"))])
+
+
+def read_arrangement_options(path: str | Path) -> dict[str, Any]:
+    """What the table ``[arrangements]`` of a problem's file asks for, as it stands there; empty without one.
+
+    Raises:
+        DataError, InputError: as for :func:`read_problem`.
+    """
+    return dict(_arrangements(_content(Path(path))))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})", "a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no TOML ({error})", "a file as in the guide on values") from error
+
+
+def _arrangements(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "arrangements" not in content:
+        return {}
+    table = _table(content, "arrangements")
+    _keys(table, _ARRANGEMENTS, set(), "[arrangements]")
+    if table.get("transcript", "recorded") not in ("recorded", "drawn"):
+        raise InputError(f"transcript = {table['transcript']!r} in [arrangements]", "'recorded' or 'drawn'")
+    return table
 
 
 def _plans(table: Mapping[str, Any], folder: Path) -> Plans:

@@ -4,6 +4,11 @@ The moment estimator of Dekkers, Einmahl and de Haan (1989) of the extreme value
 values: :math:`\hat\gamma = M_1 + 1 - \tfrac12 (1 - M_1^2/M_2)^{-1}` with :math:`M_j = \tfrac1k \sum (\ln X_{(i)} -
 \ln X_{(k+1)})^j`, of asymptotic variance :math:`(1+\gamma^2)/k` for γ ≥ 0. A positive γ is a power tail of index 1/γ:
 a proxy with such an error sooner or later selects for the error alone.
+
+What it cannot tell: a lognormal has γ = 0 far out and looks like a power at any depth that draws reach. Of 200 sets of
+500, 3,000 and 20,000 draws each, one of scale 1 is called heavy in 41%, 82% and 100%, one of scale 1/2 in 4%, 16%, 50%.
+It too lets the error win over a value of normal tail, so that the warning is right and the index is local.
+The coefficient of variation of exceedances, tried in its place, found fewer but for the narrow one in 500 draws.
 """
 
 from __future__ import annotations
