@@ -44,7 +44,7 @@ def book_or_probabilities(bets: Bets) -> tuple[Certificate, Pump | None]:
         stakes[b] = times
     loss = y[-1]
     if loss > 0:
-        return _book(bets, gains, stakes, loss)
+        return _book(bets, gains, _netted(gains, stakes), loss)
     verified = sum(prices, zero) == 1 and all(p >= 0 for p in prices) and all(_dot(prices, row) >= 0 for row in gains)
     names = dict(zip(bets.outcomes, prices, strict=True))
     return (
@@ -70,6 +70,19 @@ def _programme(gains: list[list[Fraction]], used: list[int], m: int) -> tuple[li
     return x, dual[:m]
 
 
+def _netted(gains: list[list[Fraction]], stakes: list[Fraction]) -> list[Fraction]:
+    """The same book without bets that are made and laid at once, such as both sides of one quote."""
+    place: dict[tuple[Fraction, ...], int] = {}
+    out = list(stakes)
+    for b, row in enumerate(gains):
+        other = place.get(tuple(-g for g in row))
+        if other is not None:
+            both = min(out[b], out[other])
+            out[b], out[other] = out[b] - both, out[other] - both
+        place[tuple(row)] = b
+    return out
+
+
 def _dot(prices: Sequence[Fraction], row: Sequence[Fraction]) -> Fraction:
     return sum((p * g for p, g in zip(prices, row, strict=True)), Fraction(0))
 
@@ -91,12 +104,12 @@ def _book(
     )
     staked = sum((w * -min(row) for w, row in zip(y, gains, strict=True) if w > 0), zero)
     rows = dict(zip(bets.names, gains, strict=True))
-    steps = tuple(Step("", f"bet {name}", None, True, _pays(bets, rows[name], w)) for name, w in used.items())
+    steps = tuple(Step("", f"bet {name}", None, True, _pays(bets, rows[name])) for name in used)
     share = float(loss / staked) if staked > 0 else None
     return certificate, Pump((), steps, float(loss), share, True, verified)
 
 
-def _pays(bets: Bets, row: list[Fraction], times: Fraction) -> str:
+def _pays(bets: Bets, row: list[Fraction]) -> str:
     """What a bet pays, outcome by outcome."""
     paid: dict[Fraction, list[str]] = {}
     for outcome, gain in zip(bets.outcomes, row, strict=True):
@@ -105,4 +118,4 @@ def _pays(bets: Bets, row: list[Fraction], times: Fraction) -> str:
         told = f"nets {float(max(row)):.6g} at best and {float(min(row)):.6g} at worst"
     else:
         told = "nets " + ", ".join(f"{float(g):.6g} if {' or '.join(names)}" for g, names in paid.items())
-    return f"{'once' if times == 1 else f'{times} times'}; {told}"
+    return told.replace("-", "−")

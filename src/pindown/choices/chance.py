@@ -39,6 +39,7 @@ _PARTICLES, _REPEATS = 400, 4
 _DRAWN = 77
 _MOST_MENUS, _MOST_ITEMS, _MOST_STATES = 2000, 62, 300
 _MOST_CELLS = 2**26
+_MOST_BUDGETS = 1000
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | 
     n, goods = spending.budgets.prices.shape
     reference = "uniformly random budget shares"
     what = "1 − CCEI"
+    if n > _MOST_BUDGETS:
+        return unmeasured(reference, f"more than {_MOST_BUDGETS:,} budgets are not drawn at random")
     if n == 1 or goods == 1 or _nested(spending):
         return certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
     space = Copies(Simplex(goods), n)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Committee", "Member"]
 
 SCHEMA = "pindown/committee/1"
+_MOST_TOLD = 12
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Committee:
         """The verdict, the members and the bits as plain text."""
         lines = [self.verdict, ""]
         for k, member in enumerate(self.members):
-            order = " > ".join(member.order[:12]) + (" > …" if len(member.order) > 12 else "")
+            order = " > ".join(member.order[:_MOST_TOLD]) + (" > …" if len(member.order) > _MOST_TOLD else "")
             own = f" ({counted(len(member.choices), 'choice')})" if member.choices else ""
             lines.append(f"  member {k + 1}{own}: {order}")
         lines.append("")
@@ -125,7 +126,7 @@ class Committee:
             lines.append(f"  {name:<24} {bits:10.1f} bits")
         if not math.isnan(self.contract_gain.value):
             lines.append(f"  {'gain by a contract':<24} {self.contract_gain.value:10.4g} in utility")
-            lines += [f"    {x:.3g} of the offers of {b} for {a}" for a, b, x in self.contract[:12]]
+            lines += [f"    takes {_share(x)} offers of {b} for {a}" for a, b, x in self.contract[:_MOST_TOLD]]
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -190,3 +191,7 @@ class Committee:
         bits = "".join(f"<tr><td>{html.escape(n)}</td><td>{b:.1f}</td></tr>" for n, b in self.description_bits.items())
         head = "<tr><th>explanation</th><th>bits</th></tr>"
         return f"<p>{html.escape(self.verdict)}</p><table>{head}{bits}</table>"
+
+
+def _share(x: float) -> str:
+    return "all" if x > 1.0 - 1e-6 else f"{100.0 * x:.3g}% of the"

@@ -51,8 +51,9 @@ def parts_of_cache(cache: ValueCache, seconds: float) -> dict[str, Any]:
     whole = explains(cache, blame)
     few = "the fewest that explain all residuals" if proved else "entries that explain all residuals"
     few = few if whole else "every entry that differs from its backup"
-    differ = f"{counted(len(wrong), 'entry', 'entries')} of {len(found)} differ{'s' * (len(wrong) == 1)} from "
-    statement = f"{differ}{'its' if len(wrong) == 1 else 'their'} backup. To blame, {few}: {told}."
+    one = len(wrong) == 1
+    differ = f"{len(wrong):,} of {counted(len(found), 'entry', 'entries')} differ{'s' * one}"
+    statement = f"{differ} from {'its' if one else 'their'} backup. To blame, {few}: {told}."
     numbers = {s: float(v) for s, v in blame.items()}
     exactly = {s: str(v) for s, v in blame.items()}
     # Put right they leave no residual; or else each of them has one, which the cache itself shows.

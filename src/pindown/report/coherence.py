@@ -17,6 +17,7 @@ __all__ = ["coherence_sections"]
 _NODES = {"budgets": "budget", "policy": "state"}
 _MOST_ROWS = 2000
 _MOST_BARS = 40
+_SAME = 1e-9
 _WEIGHED = {"utilities": ("Utilities", "outcome", "utility"), "compound": ("The weights", "choice", "weight")}
 
 
@@ -44,7 +45,7 @@ def coherence_sections(record: Mapping[str, Any]) -> list[Section]:
         blocks.append(_weighed(p))
     if p.certificate.utilities is not None:
         blocks.append(_utilities(p.certificate.utilities))
-    if c.graph.nodes:
+    if c.graph.edges:
         blocks.append(preference_figure(c.graph, ring if not p.coherent else (), _NODES.get(p.kind, "item")))
     if p.residuals:
         blocks.append(_residuals(p))
@@ -65,12 +66,11 @@ def _cards(p: Plain) -> Cards:
 def _book(p: Plain) -> Table:
     """The bets that lose together, how often to make each, and what each nets."""
     assert p.pump is not None
-    exactly = p.certificate.exact
     rows: list[Row] = [
-        [name, times, exactly.get(name), step.because]
-        for (name, times), step in zip(p.certificate.numbers.items(), p.pump.steps, strict=False)
+        [name, times, step.because]
+        for (name, times), step in zip(p.certificate.exact.items(), p.pump.steps, strict=False)
     ]
-    columns = [Column("bet"), Column("how often"), Column("exactly"), Column("what it pays")]
+    columns = [Column("bet"), Column("how often"), Column("what it pays each time")]
     return Table("The Dutch book", columns, rows, note=f"The chooser {p.pump.sentence}.")
 
 
@@ -123,11 +123,9 @@ def _utilities(u: Utilities) -> Table:
     rows: list[Row] = [[name, sign * u.utility[name], u.marginal[name]] for name in ordered[:_MOST_ROWS]]
     names = ("−log2 of minus the utility", "log2 of that of money") if u.logarithmic else ("utility", "that of money")
     checked = "checked in exact arithmetic" if u.verified else "not verified"
-    ratio = (
-        ""
-        if math.isnan(u.ratio.value)
-        else f" Money is worth up to {u.ratio.value:.4g} times as much to one as to another."
-    )
+    r = u.ratio.value
+    ratio = f" Money is worth up to {r:.4g} times as much in one observation as in another."
+    ratio = " Money is worth the same in all of them." if r <= 1.0 + _SAME else "" if math.isnan(r) else ratio
     return Table(
         "A utility of the bundles", [Column("observation"), Column(names[0]), Column(names[1])],
         rows, note=f"Every bundle that cost no more is worth no more: {checked}.{ratio}",

@@ -43,13 +43,15 @@ def committee_sections(record: Mapping[str, Any]) -> list[Section]:
 
 def _members(c: Committee) -> Table:
     divided = any(m.choices for m in c.members)
+    named = divided and c.kind != "pairs"  # single comparisons have no names
     rows: list[Row] = []
     for k, m in enumerate(c.members):
         order = " > ".join(m.order[:_MOST_NAMED]) + (" > …" if len(m.order) > _MOST_NAMED else "")
-        own = [len(m.choices), ", ".join(m.choices[:_MOST_NAMED]) + (", …" if len(m.choices) > _MOST_NAMED else "")]
-        rows.append([f"member {k + 1}", order, *(own if divided else ())])
-    own_columns = [Column("own choices", digits=0), Column("which")] if divided else []
-    return Table("Members", [Column("member"), Column("from the best down"), *own_columns], rows)
+        which = ", ".join(m.choices[:_MOST_NAMED]) + (", …" if len(m.choices) > _MOST_NAMED else "")
+        rows.append([f"member {k + 1}", order, *([len(m.choices)] * divided), *([which] * named)])
+    columns = [Column("member"), Column("from the best down")]
+    columns += [Column("own choices", digits=0)] * divided + [Column("which")] * named
+    return Table("Members", columns, rows)
 
 
 def _contracted(c: Committee) -> bool:
