@@ -108,7 +108,7 @@ class Committee:
                 first += " No contract between them would gain anything over vetoing."
         best = self.explanation
         saved = self.description_bits["random"] - self.description_bits[best]
-        words = said_of(best, self.kind)
+        words = "one agent" if self.size == 1 and best == "one agent with errors" else said_of(best, self.kind)
         second = f"In bits, the best explanation is {words}" + (
             f", {saved:.1f} bits shorter than random choices." if best != "random" else ": no order pays for itself."
         )

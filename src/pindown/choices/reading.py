@@ -208,7 +208,12 @@ def _table(frame: pd.DataFrame, kind: str, missing: str) -> Observed:
 
 def _whole(frame: pd.DataFrame, columns: Sequence[str], missing: str) -> pd.DataFrame:
     """The rows without an empty cell."""
+    from pandas.api.types import is_numeric_dtype
+
     empty = frame[list(columns)].isna()
+    for column in columns:
+        if not is_numeric_dtype(frame[column]):
+            empty[column] |= frame[column].map(lambda cell: isinstance(cell, str) and not cell.strip())
     if not bool(empty.to_numpy().any()):
         return frame
     if missing == "drop":
