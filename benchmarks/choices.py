@@ -5,7 +5,9 @@
 Ten goods, budget shares with log-normal noise. CPU seconds of each call are taken inside each package's own
 interpreter, data having been made and given to it before; prefgraph runs under ``--peers-python``, which needs
 prefgraph 0.6.2. Peak memory is that of a fresh process. Ratios are prefgraph's time over pindown's: above 1 pindown is
-faster. A call of the peer that is stopped at ``--limit`` has a least ratio: the CPU time that it had taken by then.
+faster. A certificate is beside the test alone (``certificate`` on choices that violate GARP, ``ranks`` on coherent
+ones), the batch beside two milliseconds a subject. A call of the peer that is stopped at ``--limit`` has a least
+ratio: the CPU time that it had taken by then.
 """
 
 from __future__ import annotations
@@ -32,9 +34,14 @@ SIZES = {
     "quick": {"garp": 2000, "ccei": 500, "mpi": 200, "hm": 40, "batch": 100},
     "full": {"garp": 20_000, "ccei": 5000, "mpi": 1000, "hm": 100, "batch": 1000},
 }
-TASKS = ("garp", "certificate", "ccei", "mpi", "hm", "batch")
-FLOORS = {"garp": 1 / 1.2, "ccei": 30.0, "mpi": 80.0, "hm": 1000.0}
-"""Least ratios that are asked for."""
+TASKS = ("garp", "certificate", "coherent", "ranks", "ccei", "mpi", "hm", "batch")
+FLOORS = {"garp": 1 / 1.2, "certificate": 0.5, "ranks": 0.5, "ccei": 30.0, "mpi": 80.0, "hm": 1000.0, "batch": 1.0}
+"""Least ratios that are asked for: of prefgraph's time to pindown's, of the test's to the certificate's, of the time
+that a batch may take to what it took."""
+ALONE = {"certificate": "garp", "coherent": "", "ranks": "coherent", "batch": ""}
+"""Tasks that run on one side only, and the task that each is compared with."""
+NOISE = {"hm": 0.5, "coherent": 0.0, "ranks": 0.0}
+EACH = 2e-3
 
 
 def budgets(n: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +69,7 @@ def own(task: str, n: int) -> tuple[Callable[[], Any], str]:
             return f"{n} subjects"
 
         return batch, ""
-    table = Budgets(*budgets(n, 0.5 if task == "hm" else 0.3, 0))
+    table = Budgets(*budgets(n, NOISE.get(task, 0.3), 0))
 
     def certificate() -> str:
         relation = Relation(table)
@@ -81,6 +88,8 @@ def own(task: str, n: int) -> tuple[Callable[[], Any], str]:
     calls: dict[str, Callable[[], Any]] = {
         "garp": lambda: bool(Relation(table).garp()),
         "certificate": certificate,
+        "coherent": lambda: bool(Relation(table).garp()),
+        "ranks": certificate,
         "ccei": lambda: ccei(Relation(table)).value,
         "mpi": pump,
         "hm": proved,
@@ -92,7 +101,7 @@ def peer(task: str, n: int) -> tuple[Callable[[], Any], str]:
     """Prefgraph's call."""
     from prefgraph import Engine
 
-    prices, quantities = budgets(n, 0.5 if task == "hm" else 0.3, 0)
+    prices, quantities = budgets(n, NOISE.get(task, 0.3), 0)
     metrics = ["garp"] if task == "garp" else ["garp", task]
 
     def engine() -> Any:
@@ -139,16 +148,27 @@ def rows(peers: str | None, tasks: dict[str, int], limit: float) -> list[dict[st
     out: list[dict[str, Any]] = []
     for task, n in tasks.items():
         row: dict[str, Any] = {"task": task, "n": n, "pindown": in_a_process(sys.executable, "pindown", task, n, limit)}
-        if peers and task not in ("certificate", "batch"):
+        if task not in ALONE:
+            row["floor"] = FLOORS[task]
+        if peers and task not in ALONE:
             row["prefgraph"] = in_a_process(peers, "prefgraph", task, n, limit)
             a, b = row["pindown"]["seconds"], row["prefgraph"]["seconds"]
             row["ratio"] = b / a if a and b else None
             stopped = row["prefgraph"].get("at_least")
             row["ratio_at_least"] = stopped / a if a and stopped else None
-            row["floor"] = FLOORS[task]
         out.append(row)
         print(json.dumps(row), flush=True)
     return out
+
+
+def beside(task: str, found: dict[str, dict[str, Any]]) -> None:
+    """What a task that runs alone is compared with."""
+    other = found.get(ALONE.get(task, ""))
+    seconds = found[task]["pindown"]["seconds"]
+    if task == "batch" and seconds:
+        found[task] |= {"ratio": EACH * found[task]["n"] / seconds, "floor": FLOORS[task]}
+    elif other is not None and seconds:
+        found[task] |= {"ratio": other["pindown"]["seconds"] / seconds, "floor": FLOORS[task]}
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -157,6 +177,9 @@ def markdown(record: dict[str, Any]) -> str:
         "# Choices beside prefgraph 0.6.2",
         "",
         f"{record['machine']}, {record['date']}. Ten goods; CPU seconds, one thread. {record['note']}",
+        "",
+        "Ratios: prefgraph's time over pindown's; for `certificate` and `ranks` (of coherent choices) that of the test "
+        "alone (`garp`, `coherent`) over that with the certificate; for `batch` 2 ms a subject over what it took.",
         "",
         "| task | n | pindown, s | MiB | prefgraph, s | MiB | ratio | asked for |",
         "|---|---|---|---|---|---|---|---|",
@@ -208,6 +231,8 @@ def main() -> None:
     if args.tasks and before.is_file():
         kept = {row["task"]: row for row in json.loads(before.read_text(encoding="utf-8"))["rows"]}
         found = {task: found.get(task, kept.get(task)) for task in TASKS if task in found or task in kept}
+    for task in found:
+        beside(task, found)
     record = {
         "schema": SCHEMA,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

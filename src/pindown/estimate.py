@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pindown.errors import CheckpointError, InputError
 
-__all__ = ["Estimate", "Kind", "Status", "bits", "nats"]
+__all__ = ["Estimate", "Kind", "Status", "bits", "counted", "nats"]
 
 Kind = Literal["exact", "estimate", "lower_bound", "upper_bound"]
 KINDS: tuple[Kind, ...] = ("exact", "estimate", "lower_bound", "upper_bound")
@@ -37,6 +37,15 @@ def nats(bits: float) -> float:
     0.693147
     """
     return bits * _LN2
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """A number of things in words.
+
+    >>> counted(1, "budget"), counted(1200, "entry", "entries")
+    ('1 budget', '1,200 entries')
+    """
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 class Status(StrEnum):

@@ -204,6 +204,26 @@ def test_a_diamond_is_no_forest() -> None:
     assert other.surprise.value == pytest.approx(1.0)
 
 
+def test_a_policy_on_a_grid_of_many_states() -> None:
+    """Twenty by twenty with leave to stay: going home is coherent, one state that stays elsewhere contradicts it."""
+    n = 20
+    ways = {
+        f"{i},{j}": {m: f"{i + a},{j + b}" for m, (a, b) in
+                     {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1), "stay": (0, 0)}.items()
+                     if 0 <= i + a < n and 0 <= j + b < n}
+        for i in range(n) for j in range(n)
+    }  # fmt: skip
+    home = {f"{i},{j}": "up" if i else "left" if j else "stay" for i in range(n) for j in range(n)}
+    found = coherence(Policy(ways, home))
+    assert found.coherent
+    assert found.ranks == n * n
+    lost = coherence(Policy(ways, {**home, "5,5": "stay"}))
+    assert not lost.coherent
+    assert set(lost.certificate.cycle) == {"0,0", "5,5"}
+    assert lost.pump is not None
+    assert lost.pump.verified
+
+
 def fibonacci() -> dict[int, int]:
     values = {0: 0, 1: 1}
     for i in range(2, 12):
@@ -229,6 +249,21 @@ def test_a_given_entry_and_a_maximum_can_be_to_blame() -> None:
     greedy = coherence(ValueCache({"a": 2, "b": 2, "c": 10}, rows))
     assert not greedy.coherent
     assert "a" in greedy.certificate.cycle or "c" in greedy.certificate.cycle
+
+
+def test_entries_to_blame_are_found_in_a_large_cache_and_not_said_to_be_fewest_without_proof() -> None:
+    terms = [(i, "-", i - 1, 0.5, 1) for i in range(1, 3000)]
+    right = dict.fromkeys(range(3000), 2)
+    found = coherence(ValueCache({**right, 700: 5, 1500: 9}, terms))
+    assert found.certificate.cycle == ("700", "1500")
+    assert "the fewest" in found.certificate.statement
+    # Two entries that hang on each other with discount: backups do not find the pair exactly in a few rounds.
+    ring = [("a", "-", "b", 0.5, 1), ("b", "-", "a", 0.5, 1)]
+    both = coherence(ValueCache({"a": 3, "b": 7}, ring))
+    assert not both.coherent
+    assert "the fewest" not in both.certificate.statement
+    one = coherence(ValueCache({"a": 2, "b": 7}, ring))
+    assert one.certificate.exact == {"b": "2"}
 
 
 def test_a_chain_needs_one_member() -> None:

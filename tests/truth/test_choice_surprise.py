@@ -161,12 +161,15 @@ def test_surprise_of_budgets_equals_plain_monte_carlo() -> None:
 
 @pytest.mark.slow
 def test_fifty_budgets_of_two_goods_are_far_beyond_a_power_of_one() -> None:
-    """Plain Monte Carlo never sees a coherent chooser; splitting's runs agree on a figure with a small error."""
+    """Plain Monte Carlo never sees a coherent chooser; splitting's runs agree on a figure with a small error.
+
+    There is no other value to hold it against: the bounds are wide, so that only a wrong scale or unit fails.
+    """
     table = budgets(50, 0)
     found = pindown.coherence(table)
     assert found.coherent
     assert found.surprise.status.ok
-    assert found.surprise.value > 15
+    assert 20 < found.surprise.value < 35
     assert found.surprise.stderr < 0.7
     assert min(found.drawn) > 0
 

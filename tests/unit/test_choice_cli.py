@@ -14,7 +14,9 @@ import pindown
 from pindown import CheckpointError, Coherence
 from pindown.choices.panel import Panel, coherence_panel
 from pindown.cli.app import app
-from pindown.report.choices import coherence_sections, committee_sections, write_choices_report
+from pindown.report.choices import write_choices_report
+from pindown.report.coherence import coherence_sections
+from pindown.report.committee import committee_sections
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,21 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Bets([[0, 0]], [[1, 1]]), "something staked"),
     (lambda: Bets.quotes([["a"]], [1.5], ["a", "b"]), "above 0 and below 1"),
     (lambda: Bets.quotes([["c"]], [0.5], ["a", "b"]), "some of the outcomes"),
+    (
+        lambda: Budgets([[1, 1]] * 2, [[1, 1]] * 2, names=["1", 1]),
+        "row 2, column 'observation' is '1'; wanted each name once; row 1 has it",
+    ),
+    (lambda: Budgets([[1, 1]], [[1, 1]], goods=["x", "x"]), "row 2, column 'good' is 'x'; wanted each name once"),
+    (lambda: Menus([["a"]] * 2, ["a"] * 2, names=["p", "p"]), "row 2, column 'observation' is 'p'"),
+    (lambda: Menus([["a", ["b"]]], ["a"]), "items that are texts or numbers"),
+    (lambda: Bets([[1, 0]] * 2, [[2, 1]] * 2, names=["p", "p"]), "row 2, column 'bet' is 'p'"),
+    (lambda: Bets([[1, 0]], [[2, 1]], outcomes=["o", "o"]), "row 2, column 'outcome' is 'o'"),
+    (lambda: Bets.quotes([["a"]], [0.5], ["a", "a"]), "row 2, column 'outcome' is 'a'"),
+    (lambda: Pairs(["x"] * 5001, list(range(5001))), "5,002 items; wanted at most 5,000"),
+    (
+        lambda: coherence(Policy({k: [k + 1] for k in range(5001)}, {k: k + 1 for k in range(5001)})),
+        "a policy on 5,002 states; wanted at most 5,000",
+    ),
     (lambda: Lotteries([], []), "an empty table of lotteries"),
     (lambda: Lotteries([{}], ["a"]), "at least one lottery"),
     (lambda: Lotteries([["a"]], ["a"]), "lotteries by name, each a mapping of outcomes to probabilities"),
@@ -80,7 +97,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Lotteries([{"a": {"x": "1/0"}}], ["a"]), "row 1, column 'probability' is '1/0'"),
     (lambda: Lotteries([{"a": {"x": 1}, "b": {"x": 1.0}}], ["a"]), "lotteries 'a' and 'b' are the same"),
     (lambda: Lotteries([{"a": {"x": 1}}], ["a"], strict=["perhaps"]), "row 1, column 'strict' is 'perhaps'"),
-    (lambda: Lotteries([{"a": {"x": 1}}], ["a"], names=["1", "2"]), "2 names for 1 observations"),
+    (lambda: Lotteries([{"a": {"x": 1}}], ["a"], names=["1", "2"]), "2 names for 1 observation; wanted one each"),
     (lambda: Trades(["a"], ["a"], [1]), "another item than in column 'have'"),
     (lambda: Trades(["a"], ["b"], ["maybe"]), "row 1, column 'accepted' is 'maybe'; wanted yes or no"),
     (lambda: Policy({"a": {"go": "b"}}, {}), "state 'a' without its action"),
@@ -91,7 +108,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: coherence(TABLES["menus"], seed=-1), "seed -1"),
     (lambda: coherence(TABLES["menus"], seconds=0), "seconds = 0"),
     (lambda: subagents(TABLES["bets"]), "a committee for bets"),
-    (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities for menus"),
+    (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities or a start for menus"),
     (lambda: subagents(TABLES["trades"], start="Z"), "start 'Z'; wanted one of A, B, C"),
     (lambda: subagents(TABLES["trades"], trade_probabilities={("A", "Z"): 0.5}), "a trade probability for 'Z'"),
     (lambda: subagents(TABLES["trades"], trade_probabilities=2.0), "no chances"),
@@ -125,6 +142,11 @@ FILES = [
         "row 2, column 'chosen' is 0; wanted the same in all rows of lottery 'a'",
     ),
     ("observation,lottery,outcome,probability,chosen\n1,a,x,0.5,1\n1,a,x,0.5,1\n", "each outcome of lottery 'a' once"),
+    ("price_x,quantity_x,observation\n1,1,7\n1,2,7\n", "row 2, column 'observation' is '7'; wanted each name once"),
+    ("quote,outcome,probability\nq,a,0.5\nq,a,0.5\n", "row 2, column 'outcome' is 'a'; wanted each outcome of a quote"),
+    ("quote,outcome,probability\nq,a,0.5\nq,b,0.4\n", "row 2, column 'probability' is 0.4; wanted the 0.5"),
+    ("quote,outcome,probability\nq,a,1\n", "row 1, column 'probability' is 1.0; wanted a number above 0 and below 1"),
+    ("quote,outcome,probability\nq,a,0.5\n", "quote 'q' on every outcome of the table"),
     ("colour,size\nred,3\n", "columns colour, size; wanted those of budgets"),
     ("menu,choice\na b,a,c\n", "more cells than there are columns"),
 ]
@@ -160,6 +182,74 @@ def test_a_panel_is_cut_by_its_columns_and_errors_name_the_subject() -> None:
     frame.loc[2, "choice"] = "z"
     with pytest.raises(InputError, match=r"who 2: row 1, column 'choice' is 'z'"):
         read_panel(frame, ["who"], ignore=["day"])
+
+
+def test_columns_left_out_are_left_out_and_must_be_there() -> None:
+    frame = pd.DataFrame({"observation": [1, 1], "menu": ["a b", "b c"], "choice": ["a", "b"]})
+    with pytest.raises(InputError, match=r"leave the column out with ignore= \(--ignore\)"):
+        read_choices(frame)
+    assert read_choices(frame, ignore=["observation"]).names == ("1", "2")
+    goods = pd.DataFrame({"price_x": [1, 2], "quantity_x": [1, 1], "price_y": [0, 0], "quantity_y": [1, 1]})
+    assert read_choices(goods, ignore=["price_y", "quantity_y"]).goods == ("x",)
+    with pytest.raises(InputError, match="no column 'mood' to leave out"):
+        read_choices(frame, ignore=["mood"])
+
+
+def test_quoted_probabilities_are_read_as_bets() -> None:
+    """Rain, snow and dry at 0.3, 0.2 and 0.7 cost 1.2 and pay 1; wet at 0.5 fits the first two."""
+    rows = [("rain", "rain", 0.3), ("snow", "snow", 0.2), ("dry", "dry", 0.7)]
+    rows += [("wet", "rain", 0.5), ("wet", "snow", 0.5)]
+    frame = pd.DataFrame(rows, columns=["quote", "outcome", "probability"])
+    table = read_choices(frame)
+    assert repr(table) == "Bets(8 bets, 3 outcomes)"
+    found = coherence(table)
+    assert not found.coherent
+    assert found.pump is not None
+    assert found.pump.loss == pytest.approx(0.2)  # dry is bought once at most
+    used = set(found.certificate.numbers)
+    assert not any({f"{name} for", f"{name} against"} <= used for name in ("rain", "snow", "dry", "wet"))
+    frame["probability"] = [0.3, 0.2, 0.5, 0.5, 0.5]
+    assert coherence(read_choices(frame)).certificate.exact == {"rain": "3/10", "snow": "1/5", "dry": "1/2"}
+
+
+def test_a_menu_may_be_a_list() -> None:
+    frame = pd.DataFrame({"menu": [["green tea", "milk"], np.array([1, 2])], "choice": ["milk", 2]})
+    table = read_choices(frame)
+    assert isinstance(table, Menus)
+    assert table.items == ("green tea", "milk", "1", "2")
+
+
+def test_parquet_is_read_like_a_frame() -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install pindown[parquet]")
+    for kind, table in TABLES.items():
+        table.to_dataframe().to_parquet("table.parquet")
+        again = read_choices("table.parquet")
+        assert again.kind == kind
+        pd.testing.assert_frame_equal(again.to_dataframe(), table.to_dataframe())
+    pd.DataFrame({"menu": [["green tea", "milk"]], "choice": ["milk"]}).to_parquet("lists.parquet")
+    assert read_choices("lists.parquet").items == ("green tea", "milk")
+    Path("broken.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_choices("broken.parquet")
+
+
+def test_without_a_reader_of_parquet_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    Path("table.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="pip install pyarrow, or write CSV"):
+        read_choices("table.parquet")
+
+
+def test_numbers_of_things_are_said_as_they_should_be() -> None:
+    assert repr(Menus([["a"]], ["a"])) == "Menus(1 observation, 1 item)"
+    assert repr(Trades(["a"], ["b"], [1])) == "Trades(1 offer, 2 items, 1 accepted)"
+    assert repr(Pairs(["a"], ["b"])) == "Pairs(2 items, 1 pair, 1 comparison)"
+    assert repr(Policy({"a": ["a"]}, {"a": "a"})) == "Policy(1 state, 1 transition)"
+    assert repr(ValueCache({"a": 1}, {})) == "ValueCache(1 state, 0 terms)"
+    assert coherence(Budgets([[1, 1]], [[1, 1]])).verdict.startswith("1 budget: ")
+    assert coherence(ValueCache({"a": 1, "b": 2}, {})).verdict.startswith("2 entries: ")
+    assert "One rank explains" in coherence(Budgets([[1, 1]], [[1, 1]])).certificate.statement
 
 
 def test_missing_rows_can_be_dropped_but_not_all() -> None:
@@ -228,6 +318,17 @@ def refusal(source: Any) -> str | None:
 def test_frames_of_anything_are_read_or_refused(rows: list[dict[str, Any]]) -> None:
     words = refusal(pd.DataFrame(rows))
     assert words is None or words.endswith((".", "?"))
+
+
+@given(st.lists(st.tuples(cell, st.lists(cell | st.lists(cell), max_size=3), cell), min_size=1, max_size=6))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_panels_of_anything_are_read_or_refused(rows: list[tuple[Any, ...]]) -> None:
+    """Subjects of any name, menus that are lists of anything."""
+    frame = pd.DataFrame(rows, columns=["who", "menu", "choice"])
+    for missing in ("refuse", "drop"):
+        with contextlib.suppress(InputError):
+            panel = read_panel(frame, ["who"], missing=missing)
+            assert sum(map(len, panel.values())) <= len(frame)
 
 
 @pytest.mark.parametrize("kind", TABLES)

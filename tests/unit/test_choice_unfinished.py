@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import pindown
-from pindown import Budgets, CheckpointError, Menus
-from pindown.choices import covers, panel, unfinished
+from pindown import Budgets, CheckpointError, Menus, Trades
+from pindown.choices import covers, order_dimension, panel, rationales, unfinished
 from pindown.choices.covers import Cover, cheapest_cover
 from pindown.choices.panel import coherence_panel
 from pindown.choices.unfinished import keep_in
@@ -167,3 +167,103 @@ def test_the_command_goes_on_with_resume(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.exit_code == 0, done.output
     assert seen == ["eve"]
     assert not Path("here/checkpoint").exists()
+
+
+def mixed_menus() -> Menus:
+    """Three orders take turns, so that the search for few agents takes several rounds."""
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(7) for _ in range(3)]
+    menus = [rng.choice(7, size=3, replace=False).tolist() for _ in range(60)]
+    return Menus(menus, [min(m, key=lambda i, o=orders[k % 3]: o[i]) for k, m in enumerate(menus)])
+
+
+def stop_after(patch: pytest.MonkeyPatch, module: Any, name: str, calls: int | None) -> list[int]:
+    """Ctrl-C at the call after so many of a module's function; how many there were."""
+    made, true = [0], getattr(module, name)
+
+    def counted(*arguments: Any) -> Any:
+        if made[0] == calls:
+            raise KeyboardInterrupt
+        made[0] += 1
+        return true(*arguments)
+
+    patch.setattr(module, name, counted)
+    return made
+
+
+def same(one: pindown.Committee, other: pindown.Committee) -> bool:
+    return {**one.to_dict(), "seconds": 0} == {**other.to_dict(), "seconds": 0}
+
+
+def test_the_division_between_agents_goes_on_to_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished, "_EVERY", 0.0)
+    table = mixed_menus()
+    with monkeypatch.context() as patch:
+        whole = stop_after(patch, rationales, "_coloured", None)
+        truth = pindown.subagents(table)
+    assert truth.optimal
+    assert whole[0] > 4
+    with monkeypatch.context() as patch:
+        stop_after(patch, rationales, "_coloured", 3)
+        with pytest.raises(KeyboardInterrupt):
+            pindown.subagents(table, checkpoint="work")
+    for left in (whole[0] - 3, 0):
+        with monkeypatch.context() as patch:
+            made = stop_after(patch, rationales, "_coloured", None)
+            assert same(pindown.subagents(table, checkpoint="work"), truth)
+        assert made[0] == left
+    with pytest.raises(CheckpointError, match="belongs to another"):
+        pindown.subagents(table, seed=1, checkpoint="work")
+    with pytest.raises(CheckpointError, match="belongs to another"):
+        pindown.coherence(table, checkpoint="work")
+
+
+def test_what_was_proved_of_a_committee_is_not_proved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard example of four: two, three are shown to be too few before four are found."""
+    monkeypatch.setattr(unfinished, "_EVERY", 0.0)
+    n = 4
+    names = [f"{side}{i}" for side in "ab" for i in range(n)]
+    offers = [(x, y) for x in names for y in names if x != y]
+    yes = [x[0] == "a" and y[0] == "b" and x[1] != y[1] for x, y in offers]
+    table = Trades([x for x, _ in offers], [y for _, y in offers], yes)
+    with monkeypatch.context() as patch:
+        whole = stop_after(patch, order_dimension, "_solve", None)
+        truth = pindown.subagents(table)
+    assert truth.size == n
+    assert whole[0] >= 2
+    with monkeypatch.context() as patch:
+        stop_after(patch, order_dimension, "_solve", 1)
+        with pytest.raises(KeyboardInterrupt):
+            pindown.subagents(table, checkpoint="work")
+    with monkeypatch.context() as patch:
+        made = stop_after(patch, order_dimension, "_solve", None)
+        assert same(pindown.subagents(table, checkpoint="work"), truth)
+    assert made[0] == whole[0] - 1
+    with pytest.raises(CheckpointError, match="belongs to another"):
+        pindown.subagents(table, start="a0", checkpoint="work")
+
+
+def test_bits_of_types_keep_their_runs() -> None:
+    truth = pindown.subagents(budgets(1), seconds=5.0)
+    kept = pindown.subagents(budgets(1), seconds=5.0, checkpoint="work")
+    assert same(kept, truth)
+    assert [p for p in Path("work").iterdir() if p.name.startswith("surprise-")]
+    assert same(pindown.subagents(budgets(1), seconds=5.0, checkpoint="work"), truth)
+
+
+def test_the_command_subagents_goes_on_with_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished, "_EVERY", 0.0)
+    mixed_menus().to_dataframe().to_csv("menus.csv", index=False)
+    call = ["subagents", "menus.csv", "--out", "here"]
+    with monkeypatch.context() as patch:
+        stop_after(patch, rationales, "_coloured", 2)
+        stopped = CliRunner().invoke(app, call)
+    assert stopped.exit_code == 130
+    assert "--resume" in stopped.output
+    assert CliRunner().invoke(app, call).exit_code != 0  # unfinished work is not overwritten
+    done = CliRunner().invoke(app, [*call, "--resume"])
+    assert done.exit_code == 0, done.output
+    assert not Path("here/checkpoint").exists()
+    named = CliRunner().invoke(app, [*call, "--checkpoint", "mine"])
+    assert named.exit_code == 0, named.output
+    assert Path("mine/choices.pt").is_file()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pindown.choices.cells import as_fraction, name_of, number_of, positive_matrix, refuse_cell
+from pindown.choices.cells import as_fraction, different_names, name_of, number_of, positive_matrix, refuse_cell
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +30,8 @@ class Bets:
     Args:
         stakes: ``(bets, outcomes)``, 0 or more, and something staked in each row.
         odds: decimal odds, 1 or more where something is staked; the same shape.
-        outcomes: names of the outcomes; by default their numbers.
-        names: names of the bets; by default their numbers, from 1.
+        outcomes: names of the outcomes, all different; by default their numbers.
+        names: names of the bets, all different; by default their numbers, from 1.
 
     Raises:
         InputError: for shapes that differ.
@@ -56,19 +57,16 @@ class Bets:
             i, j = (int(k) for k in bad[0])
             raise refuse_cell(i, f"odds {j + 1}", float(self.odds[i, j]), "decimal odds of 1 or more")
         n, m = self.stakes.shape
-        self.outcomes = tuple(map(str, outcomes)) if outcomes is not None else tuple(str(j + 1) for j in range(m))
-        self.names = tuple(map(str, names)) if names is not None else tuple(str(i + 1) for i in range(n))
-        if len(self.outcomes) != m or len(self.names) != n:
-            raise InputError(
-                f"{len(self.outcomes)} outcomes and {len(self.names)} names for stakes of shape {(n, m)}", "one of each"
-            )
+        self.outcomes = different_names(outcomes, m, "outcome")
+        self.names = different_names(names, n, "bet")
         empty = np.flatnonzero(~(self.stakes > 0).any(axis=1))
         if empty.size:
             raise refuse_cell(int(empty[0]), "stakes", self.stakes[empty[0]].tolist(), "something staked")
 
     @classmethod
     def quotes(
-        cls, events: Iterable[Iterable[str]], probabilities: Iterable[Any], outcomes: Sequence[str]
+        cls, events: Iterable[Iterable[str]], probabilities: Iterable[Any], outcomes: Sequence[str], *,
+        names: Sequence[str] | None = None,
     ) -> Bets:  # fmt: skip
         """Quoted probabilities as bets: who says ``q`` buys and sells a unit on the event at ``q``.
 
@@ -78,6 +76,7 @@ class Bets:
             events: for each quote the outcomes in which its event comes true.
             probabilities: what was quoted, between 0 and 1.
             outcomes: all outcomes, of which exactly one comes true.
+            names: names of the quotes, all different; by default their numbers, from 1.
 
         Raises:
             DataError: for a probability outside 0 to 1, or an event that holds no or every outcome.
@@ -87,13 +86,14 @@ class Bets:
             >>> len(Bets.quotes([["rain"], ["sun"]], [0.6, 0.6], ["rain", "sun"]))
             4
         """
-        places = {name: j for j, name in enumerate(map(str, outcomes))}
+        places = {name: j for j, name in enumerate(different_names(outcomes, len(outcomes), "outcome"))}
         events, probabilities = [list(e) for e in events], list(probabilities)
         if len(events) != len(probabilities) or not events:
             raise InputError(f"{len(events)} events and {len(probabilities)} probabilities", "one of each a quote")
+        quotes = different_names(names, len(events), "quote")
         stakes: list[list[float]] = []
         odds: list[list[float]] = []
-        names: list[str] = []
+        sides: list[str] = []
         for i, (event, quoted) in enumerate(zip(events, probabilities, strict=True)):
             q = number_of(quoted, i, "probability", "a probability")
             if not 0.0 < q < 1.0:
@@ -108,8 +108,8 @@ class Bets:
                     row[j], at[j] = price / len(members), len(members) / price
                 stakes.append(row)
                 odds.append(at)
-                names.append(f"{i + 1} {side}")
-        bets = cls(stakes, odds, outcomes=list(places), names=names)
+                sides.append(f"{quotes[i]} {side}")
+        bets = cls(stakes, odds, outcomes=list(places), names=sides)
         quoted = [as_fraction(float(q)) for q in probabilities]
         gains: list[list[Fraction]] = []
         for i, event in enumerate(events):
@@ -162,12 +162,45 @@ class Bets:
             stakes[b, s], odds[b, s] = x, o
         return cls(stakes, odds, outcomes=list(outcomes), names=list(bets))
 
+    @classmethod
+    def from_quotes(cls, rows: Iterable[Mapping[str, Any]]) -> Bets:
+        """From quoted probabilities, one row for each quote and outcome of its event: ``quote``, ``outcome``,
+        ``probability``. The outcomes named anywhere are all that there are, and exactly one comes true.
+
+        Raises:
+            DataError: for an outcome twice in a quote, a quote with two probabilities, or one on every outcome.
+        """
+        events: dict[str, list[str]] = {}
+        quoted: dict[str, float] = {}
+        outcomes: dict[str, None] = {}
+        for i, row in enumerate(rows):
+            quote, outcome = name_of(row["quote"], i, "quote"), name_of(row["outcome"], i, "outcome")
+            q = number_of(row["probability"], i, "probability", "a probability")
+            if not 0.0 < q < 1.0:
+                raise refuse_cell(i, "probability", q, "a number above 0 and below 1")
+            if quoted.setdefault(quote, q) != q:
+                raise refuse_cell(i, "probability", q, f"the {quoted[quote]} that quote {quote!r} has above")
+            if outcome in events.setdefault(quote, []):
+                raise refuse_cell(i, "outcome", outcome, "each outcome of a quote once")
+            events[quote].append(outcome)
+            outcomes[outcome] = None
+        if not events:
+            raise DataError("an empty table of quotes", "at least one quote")
+        for quote, event in events.items():
+            if len(event) == len(outcomes):
+                raise DataError(
+                    f"quote {quote!r} on every outcome of the table",
+                    "some of the outcomes",
+                    "name the others in a quote of their own",
+                )
+        return cls.quotes(events.values(), quoted.values(), list(outcomes), names=list(events))
+
     def __len__(self) -> int:
         return len(self.stakes)
 
     def __repr__(self) -> str:
         n, m = self.stakes.shape
-        return f"Bets({n} bet{'s' * (n != 1)}, {m} outcome{'s' * (m != 1)})"
+        return f"Bets({counted(n, 'bet')}, {counted(m, 'outcome')})"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each bet and outcome: ``bet``, ``outcome``, ``stake``, ``odds``."""

@@ -50,7 +50,7 @@ def parts_of_budgets(relation: Relation, seconds: float) -> dict[str, Any]:
         return parts
     indices = budget_indices(relation, seconds)
     holds = harp(relation.spending)
-    parts |= vars(indices) | {"harp": Axiom(holds, int(not holds))}
+    parts |= vars(indices) | {"harp": Axiom(holds, 0)}
     if cycle is not None:
         names = {name: i for i, name in enumerate(relation.spending.budgets.names)}
         richest = [names[name] for name in indices.money_pump_index.cycle]
@@ -67,9 +67,10 @@ def budget_certificate(relation: Relation, cycle: Sequence[int] | None) -> Certi
     names = spending.budgets.names
     if cycle is None:
         rank = ranks(relation.parts, len(names))
+        many = f"{len(relation.parts):,} ranks explain" if len(relation.parts) != 1 else "One rank explains"
         statement = (
-            f"{len(relation.parts)} ranks explain the choices: nothing of a higher rank was affordable, "
-            "and nothing of the same rank was cheaper, than what was bought."
+            f"{many} the choices: nothing of a higher rank was affordable, and nothing of the same rank was cheaper, "
+            "than what was bought."
         )
         return Certificate(
             "ranks", statement, dict(zip(names, map(float, rank), strict=True)), {}, (), _ranks_hold(spending, rank)

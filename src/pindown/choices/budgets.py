@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pindown.choices.cells import positive_matrix, refuse_cell
+from pindown.choices.cells import different_names, positive_matrix, refuse_cell
 from pindown.errors import InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ class Budgets:
         prices: ``(observations, goods)``, above 0.
         quantities: the same shape, 0 or more, and something bought in each row.
         goods: names of the goods; by default their numbers.
-        names: names of the observations; by default their numbers, from 1.
+        names: names of the observations, all different; by default their numbers, from 1.
 
     Raises:
         InputError: for shapes that differ.
@@ -53,12 +54,8 @@ class Budgets:
                 f"prices of shape {self.prices.shape} and quantities of shape {self.quantities.shape}", "the same shape"
             )
         n, g = self.prices.shape
-        if goods is not None and len(goods) != g:
-            raise InputError(f"{len(goods)} names for {g} goods", "one a good")
-        if names is not None and len(names) != n:
-            raise InputError(f"{len(names)} names for {n} observations", "one an observation")
-        self.goods = tuple(map(str, goods)) if goods is not None else tuple(str(j + 1) for j in range(g))
-        self.names = tuple(map(str, names)) if names is not None else tuple(str(i + 1) for i in range(n))
+        self.goods = different_names(goods, g, "good")
+        self.names = different_names(names, n, "observation")
         empty = np.flatnonzero(~(self.quantities > 0).any(axis=1))
         if empty.size:
             raise refuse_cell(
@@ -70,7 +67,7 @@ class Budgets:
 
     def __repr__(self) -> str:
         n, g = self.prices.shape
-        return f"Budgets({n} observation{'s' * (n != 1)}, {g} good{'s' * (g != 1)})"
+        return f"Budgets({counted(n, 'observation')}, {counted(g, 'good')})"
 
     def take(self, rows: Sequence[int]) -> Budgets:
         """The observations of these rows."""

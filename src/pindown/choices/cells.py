@@ -11,8 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
-__all__ = ["as_fraction", "fractions_of", "name_of", "number_of", "positive_matrix", "refuse_cell", "whole_number_of"]
+__all__ = [
+    "as_fraction",
+    "different_names",
+    "fractions_of",
+    "name_of",
+    "number_of",
+    "positive_matrix",
+    "refuse_cell",
+    "whole_number_of",
+]
 
 Array = NDArray[np.float64]
 _LONGEST = 40
@@ -61,6 +71,32 @@ def name_of(value: Any, row: int, column: str) -> str:
     if not text:
         raise refuse_cell(row, column, value, "a name")
     return text
+
+
+def different_names(names: Iterable[Any] | None, n: int, column: str) -> tuple[str, ...]:
+    """A name for each of ``n`` things, all different; their numbers from 1 where none are given.
+
+    Answers are told by name, so that two things of one name could not be told apart.
+
+    Raises:
+        InputError: for another number of names.
+        DataError: for what is no name, or one that comes twice.
+    """
+    if names is None:
+        return tuple(str(i + 1) for i in range(n))
+    given = list(names)
+    if len(given) != n:
+        raise InputError(f"{counted(len(given), 'name')} for {counted(n, column)}", "one each")
+    rows: dict[str, int] = {}
+    for i, value in enumerate(given):
+        name = name_of(value, i, column)
+        if name in rows:
+            raise refuse_cell(
+                i, column, name, f"each name once; row {rows[name] + 1} has it",
+                "tell subjects apart with by= (--by), or leave the column out with ignore= (--ignore)",
+            )  # fmt: skip
+        rows[name] = i
+    return tuple(rows)
 
 
 def positive_matrix(

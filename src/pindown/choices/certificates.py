@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from pindown.errors import CheckpointError
@@ -157,6 +157,10 @@ class Certificate:
     cycle: tuple[str, ...] = ()
     verified: bool = False
     utilities: Utilities | None = None
+
+    def checked(self, verified: bool) -> Certificate:
+        """The same certificate with the outcome of its check."""
+        return replace(self, verified=verified)
 
     def to_dict(self) -> dict[str, Any]:
         """The certificate as plain JSON values."""

@@ -37,7 +37,9 @@ Array = NDArray[np.float64]
 _DRAWS = 1000
 _PARTICLES, _REPEATS = 400, 4
 _DRAWN = 77
-_MOST_MENUS, _MOST_ITEMS = 2000, 62
+_MOST_MENUS, _MOST_ITEMS, _MOST_STATES = 2000, 62, 300
+_MOST_CELLS = 2**26
+_MOST_BUDGETS = 1000
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Chance:
     method: str
 
 
-def unmeasured(reference: str, why: str = "there is no random chooser for this kind of choices") -> Chance:
+def unmeasured(reference: str, why: str) -> Chance:
     """Where there are no random choosers to compare with."""
     nothing = Estimate(math.nan, math.nan, "bits", "estimate", Status.UNSUPPORTED, reference)
     return Chance(nothing, False, "", math.nan, (), why)
@@ -75,6 +77,8 @@ def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | 
     n, goods = spending.budgets.prices.shape
     reference = "uniformly random budget shares"
     what = "1 − CCEI"
+    if n > _MOST_BUDGETS:
+        return unmeasured(reference, f"more than {_MOST_BUDGETS:,} budgets are not drawn at random")
     if n == 1 or goods == 1 or _nested(spending):
         return certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
     space = Copies(Simplex(goods), n)
@@ -108,12 +112,14 @@ def of_trades(trades: Trades, seed: int, progress: Progress | None = None, **siz
 def of_policy(relation: PolicyRelation, seed: int, progress: Progress | None = None, **sizes: Any) -> Chance:
     """A random action in each state."""
     reference, what = "uniformly random actions", "states on or above a cycle of preferences"
-    observed = float(relation.contradictions(np.array([relation.taken]))[0])
+    observed = float(relation.contradictions(np.array([relation.following]))[0])
     choosing = [s for s, ways in enumerate(relation.policy.options) if len(ways) > 1]
     if is_forest(relation.policy):
         return certain(reference, what, observed, "the states make a forest: every policy is coherent")
     if not choosing:
         return certain(reference, what, observed, "there is nothing to choose")
+    if len(relation.following) > _MOST_STATES:
+        return unmeasured(reference, f"policies on more than {_MOST_STATES:,} states are not drawn at random")
     from pindown.spaces.patterns import Patterns
 
     space = Patterns([len(relation.policy.options[s]) for s in choosing])
@@ -147,7 +153,8 @@ def _items(
     if not few and not exact:
         return unmeasured(reference, f"more than {_MOST_MENUS:,} choices are not drawn at random")
     space = loss = None
-    if few and items <= _MOST_ITEMS:
+    size = items**2 * sum(map(len, offered))
+    if few and items <= _MOST_ITEMS and size <= _MOST_CELLS:
         loss = MenuLoss(offered, items) if offers is None else MenuLoss.of_offers(offers, items)
         space = Patterns([2] * len(offers) if offers is not None else [len(m) for m in offered])
     if exact:
@@ -155,7 +162,8 @@ def _items(
         drawn = () if loss is None else _drawn(space, loss, seed)
         return _counted(offered, count, reference, "swaps" if loss is None else loss.measure, drawn)
     if loss is None:
-        return unmeasured(reference, f"more than {_MOST_ITEMS} items are not compared with random choosers")
+        why = f"choices among more than {_MOST_ITEMS} items" if items > _MOST_ITEMS else "so many long menus"
+        return unmeasured(reference, f"{why} are not compared with random choosers")
     picks = taken if offers is not None else [tuple(m).index(t) for m, t in zip(offered, taken, strict=True)]
     observed = float(loss(np.array([picks], dtype=np.float64))[0])
     return measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
@@ -200,6 +208,8 @@ def measured(
     method = f"{profile.engine}, {profile.evaluations:,} random choosers" + (
         f", {profile.repeats} runs" if profile.engine != "enumeration" else ""
     )
+    if vacuous:
+        method = f"all {profile.evaluations:,} patterns pass"
     return Chance(bits, vacuous, what, observed, _drawn(space, loss, seed), method)
 
 

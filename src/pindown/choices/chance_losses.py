@@ -137,7 +137,8 @@ class PolicyLoss:
     def __init__(self, relation: PolicyRelation, choosing: Sequence[int]) -> None:
         self._relation, self._choosing = relation, list(choosing)
         self._ways = [np.array(list(relation.policy.options[s].values())) for s in choosing]
-        self._base = np.array(relation.taken)
+        self._base = np.array(relation.following)
+        self.preferred_rows = max(16, 2**18 // len(self._base))
 
     def __call__(self, x: Any) -> Array:
         """For action numbers ``(N, choosing states)``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pindown import __version__
-from pindown.choices import chance, items_coherence, value_coherence
+from pindown.choices import chance, items_coherence, policy_coherence, value_coherence
 from pindown.choices.axioms import Relation
 from pindown.choices.bets import Bets
 from pindown.choices.budget_coherence import parts_of_budgets
@@ -21,12 +21,12 @@ from pindown.choices.pairs import Pairs
 from pindown.choices.policy import Policy
 from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trades import Trades
-from pindown.choices.unfinished import digest, keep_in
+from pindown.choices.unfinished import keep_in, table_mark
 from pindown.choices.value_cache import ValueCache
 from pindown.errors import InputError
 from pindown.rng import child_seed
 
-__all__ = ["coherence", "table_mark"]
+__all__ = ["coherence"]
 
 Progress = Callable[[float, str], None]
 
@@ -92,12 +92,8 @@ def coherence(
     )  # fmt: skip
 
 
-def table_mark(table: Observed, *settings: Any) -> str:
-    """A digest of a table and of what else its answer depends on."""
-    return digest(table.kind, table.to_dataframe().to_csv(index=False), *settings)
-
-
 _TABLES = (Budgets, Menus, Pairs, Bets, Lotteries, Trades, Policy, ValueCache)
+_RANDOM = ("budgets", "menus", "pairs", "lotteries", "trades", "policy")
 
 
 def _parts(
@@ -122,13 +118,18 @@ def _parts(
         parts = parts_of_lotteries(table, seconds)
         luck = of_lotteries(table, parts["coherent"], seed, progress, **sizes) if surprise else None
     elif isinstance(table, Policy):
-        parts, relation = value_coherence.parts_of_policy(table)
+        parts, relation = policy_coherence.parts_of_policy(table)
+        parts = value_coherence.parts_unstated() | parts
         luck = chance.of_policy(relation, seed, progress, **sizes) if surprise else None
     elif isinstance(table, Bets):
         parts, luck = value_coherence.parts_of_bets(table), None
     else:
-        parts, luck = value_coherence.parts_of_cache(table), None
-    luck = luck or chance.unmeasured(table.kind)
+        parts, luck = value_coherence.parts_of_cache(table, seconds), None
+    if luck is None:
+        why = "it was not asked for" if table.kind in _RANDOM else "there is no random chooser for this kind of choices"
+        if surprise and isinstance(table, Budgets):
+            why = "there are too many observations"
+        luck = chance.unmeasured(table.kind, why)
     return parts | {
         "surprise": luck.surprise, "vacuous": luck.vacuous, "measure": luck.measure, "observed": luck.observed,
         "drawn": luck.drawn, "method": luck.method,

@@ -12,12 +12,12 @@ from pindown.choices.certificates import Certificate, Pump
 from pindown.choices.indices import Axiom, Index
 from pindown.choices.stochastic import StochasticTest
 from pindown.errors import CheckpointError, InputError
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["INDICES", "Coherence", "Graph"]
+__all__ = ["INDICES", "Coherence", "Graph", "counted_choices"]
 
 SCHEMA = "pindown/coherence/1"
 
@@ -105,13 +105,18 @@ class Coherence:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
+    def counted(self) -> str:
+        """How many choices there are, in words."""
+        return counted_choices(self.observations, self.kind)
+
+    @property
     def verdict(self) -> str:
         """The answer in one or two sentences."""
-        n = f"{self.observations:,} {_UNITS[self.kind]}{'s' * (self.observations != 1)}"
+        n = self.counted
         if self.vacuous:
-            how = "coherent, and would be whatever was chosen (vacuous)" if self.coherent else "incoherent"
-            return f"{n}: {how}."
-        told = "" if math.isnan(self.surprise.value) else f" Random choosers: {self.surprise}."
+            return f"{n}: coherent, and would be whatever was chosen (vacuous: {self.method})."
+        told = f" Surprise against {self.surprise.reference}: {self.surprise}."
+        told = "" if math.isnan(self.surprise.value) else told
         if self.coherent:
             return f"{n}: coherent. {self.certificate.statement}{told}"
         way = f" The chooser {self.pump.sentence}." if self.pump is not None else f" {self.certificate.statement}"
@@ -130,14 +135,17 @@ class Coherence:
             lines.append(f"  {test.name:<26} {test}")
         if not math.isnan(self.surprise.value):
             lines.append(f"  {'surprise':<26} {self.surprise} ({self.method})")
+        elif self.method:
+            lines.append(f"  {'surprise':<26} not measured: {self.method}")
         if self.residuals:
             wrong = {k: v for k, v in self.residuals.items() if v}
-            lines.append(f"  {'residuals':<26} {len(wrong)} of {len(self.residuals)} entries differ")
+            of = counted(len(self.residuals), "entry", "entries")
+            lines.append(f"  {'residuals':<26} {len(wrong):,} of {of} differ{'s' * (len(wrong) == 1)}")
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values under the schema ``pindown/coherence/1``."""
-        out: dict[str, Any] = {"schema": SCHEMA, "verdict": self.verdict}
+        out: dict[str, Any] = {"schema": SCHEMA, "verdict": self.verdict, "counted": self.counted}
         for name, value in self.__dict__.items():
             out[name] = value.to_dict() if hasattr(value, "to_dict") else value
         out["stochastic"] = [t.to_dict() for t in self.stochastic]
@@ -212,7 +220,16 @@ class Coherence:
         return f"<p>{html.escape(self.verdict)}</p>{self.to_dataframe().round(4).to_html(index=False)}"
 
 
+def counted_choices(n: int, kind: str) -> str:
+    """A number of choices of a kind, in words.
+
+    >>> counted_choices(1, "menus"), counted_choices(14, "value cache")
+    ('1 menu', '14 entries')
+    """
+    return counted(n, *_UNITS[kind])
+
+
 _UNITS = {
-    "budgets": "budget", "menus": "menu", "pairs": "pair", "bets": "bet", "trades": "offer", "policy": "state",
-    "lotteries": "choice", "value cache": "entry",
+    "budgets": ("budget",), "menus": ("menu",), "pairs": ("pair",), "bets": ("bet",), "trades": ("offer",),
+    "policy": ("state",), "lotteries": ("choice",), "value cache": ("entry", "entries"),
 }  # fmt: skip

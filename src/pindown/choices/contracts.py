@@ -18,9 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from scipy.optimize import linprog
 
 from pindown.errors import InputError
@@ -29,7 +31,7 @@ from pindown.estimate import Estimate, Status
 __all__ = ["Contract", "Exchange", "best_contract", "exchange_gain"]
 
 Array = NDArray[np.float64]
-_LEAST = 1e-8
+_LEAST, _PROVED = 1e-8, 1e-7
 
 
 @dataclass(frozen=True)
@@ -90,28 +92,37 @@ def best_contract(utilities: ArrayLike, offers: ArrayLike, start: ArrayLike, dis
 
 def _held(p: Array, s: Array, discount: float, agreed: Sequence[tuple[int, int]]) -> Array:
     """Shares of time in which each item is held, when the agreed trades are made."""
-    move = np.eye(len(s))
+    rounds = np.eye(len(s)) - discount * _moves(p, agreed).T
+    return np.asarray(np.linalg.solve(rounds, (1.0 - discount) * s), dtype=np.float64)
+
+
+def _moves(p: Array, agreed: Sequence[tuple[int, int]]) -> Array:
+    """The chance of each move in a round, when the agreed trades are made."""
+    move = np.eye(len(p))
     for i, j in agreed:
         move[i, i] -= p[i, j]
         move[i, j] += p[i, j]
-    return np.asarray(np.linalg.solve(np.eye(len(s)) - discount * move.T, (1.0 - discount) * s), dtype=np.float64)
+    return move
 
 
 def _programme(
     u: Array, p: Array, s: Array, discount: float, pairs: Sequence[tuple[int, int]], before: Array
 ) -> Contract:
     members, n = u.shape
-    size = n + len(pairs)
-    balance = np.zeros((n, size))
-    balance[:, :n] = (1.0 - discount) * np.eye(n)
-    rate = np.zeros((len(pairs), size))
-    for k, (i, j) in enumerate(pairs):
-        balance[i, n + k] += discount
-        balance[j, n + k] -= discount
-        rate[k, n + k], rate[k, i] = 1.0, -p[i, j]
-    value = np.hstack([u, np.zeros((members, len(pairs)))])
-    found = linprog(
-        -value.sum(axis=0), A_ub=np.vstack([rate, -value]), b_ub=np.r_[np.zeros(len(pairs)), -before + 1e-12],
+    many = len(pairs)
+    have, offered = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    items, trades, ones = np.arange(n), n + np.arange(many), np.ones(many)
+    cells = np.r_[items, have, offered], np.r_[items, trades, trades]
+    # Sparse matrices and the fields of results are not known to the annotations of linprog.
+    balance: Any = sparse.csr_array(
+        (np.r_[np.full(n, 1.0 - discount), discount * ones, -discount * ones], cells), shape=(n, n + many)
+    )
+    cells = np.r_[trades - n, trades - n], np.r_[trades, have]
+    rate: Any = sparse.csr_array((np.r_[ones, -p[have, offered]], cells), shape=(many, n + many))
+    value = np.hstack([u, np.zeros((members, many))])
+    limits: Any = sparse.vstack([rate, sparse.csr_array(-value)])
+    found: Any = linprog(
+        -value.sum(axis=0), A_ub=limits, b_ub=np.r_[np.zeros(many), -before + 1e-12],
         A_eq=balance, b_eq=(1.0 - discount) * s, bounds=(0, None), method="highs",
     )  # fmt: skip
     if found.x is None:
@@ -120,11 +131,11 @@ def _programme(
     gains = value @ found.x - before
     total = float(gains.sum())
     if total <= _LEAST * max(1.0, float(np.abs(u).max())):
-        weights = 1.0 - found.ineqlin.marginals[len(pairs) :]
-        return Contract(
-            _exactly(0.0), (0.0,) * members, (), tuple(float(w) for w in weights),
-            _most(weights @ u, p, s, discount, pairs) - float(weights @ before),
-        )  # fmt: skip
+        weights = 1.0 - found.ineqlin.marginals[many:]
+        proof = max(0.0, _most(weights @ u, p, s, discount, pairs) - float(weights @ before))
+        proved = proof <= _PROVED * max(1.0, float(np.abs(weights @ u).max()))
+        gain = _exactly(0.0) if proved else Estimate(proof, 0.0, "utility", "upper_bound", Status.REACHED, "vetoing")
+        return Contract(gain, (0.0,) * members, (), tuple(float(w) for w in weights), proof)
     taken = [
         (i, j, min(1.0, float(found.x[n + k] / (found.x[i] * p[i, j]))))
         for k, (i, j) in enumerate(pairs)
@@ -134,17 +145,16 @@ def _programme(
 
 
 def _most(utility: Array, p: Array, s: Array, discount: float, pairs: Sequence[tuple[int, int]]) -> float:
-    """The most that one agent with this utility could get, by value iteration to the end."""
-    value = utility.astype(np.float64).copy()
-    for _ in range(100_000):
-        further = value.copy()
-        for i, j in pairs:
-            further[i] += p[i, j] * max(0.0, value[j] - value[i])
-        new = (1.0 - discount) * utility + discount * further
-        if float(np.abs(new - value).max()) < 1e-13 * max(1.0, float(np.abs(utility).max())):
-            break
-        value = new
-    return float(s @ value)
+    """The most that one agent with this utility could get, by policy iteration (Howard 1960)."""
+    agreed = [(i, j) for i, j in pairs if utility[j] > utility[i]]
+    best = -math.inf
+    while True:
+        value = np.linalg.solve(np.eye(len(s)) - discount * _moves(p, agreed), (1.0 - discount) * utility)
+        total = float(value.sum())
+        if total <= best + 1e-12 * max(1.0, abs(best)):
+            return float(s @ value)
+        best = total
+        agreed = [(i, j) for i, j in pairs if value[j] > value[i]]
 
 
 def _exactly(x: float) -> Estimate:

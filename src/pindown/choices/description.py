@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["EXPLANATIONS", "best_of", "explain", "log2_choose", "stretches", "whole_number_bits"]
+__all__ = ["EXPLANATIONS", "best_of", "explain", "log2_choose", "said_of", "stretches", "whole_number_bits"]
 
 EXPLANATIONS = {
     "random": "random choices",
@@ -23,6 +23,8 @@ EXPLANATIONS = {
     "hidden state": "one agent whose order changes at times",
 }
 """The explanations, and what each says."""
+
+_EXACT = 1000
 
 Saved = Callable[[Sequence[int]], float]
 
@@ -46,7 +48,9 @@ def log2_choose(n: int, k: int) -> float:
     >>> log2_choose(4, 2) == math.log2(6)
     True
     """
-    return math.log2(math.comb(n, k))
+    if n <= _EXACT:
+        return math.log2(math.comb(n, k))
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(2)
 
 
 def explain(
@@ -94,6 +98,21 @@ def explain(
             baseline - sum(saved(p) for p in parts) + whole_number_bits(s) + log2_choose(n - 1, s - 1)
         )  # fmt: skip
     return out
+
+
+def said_of(explanation: str, kind: str) -> str:
+    """An explanation in words, for choices of a kind.
+
+    >>> said_of("subagents", "trades")
+    'a committee in which each member has a veto'
+    """
+    if kind == "trades" and explanation == "subagents":
+        return "a committee in which each member has a veto"
+    if kind == "budgets" and explanation == "subagents":
+        return "several agents, each for its own budgets"
+    if kind == "pairs" and explanation == "subagents":
+        return "several agents, each for its own comparisons"
+    return EXPLANATIONS[explanation]
 
 
 def best_of(bits: dict[str, float]) -> str:

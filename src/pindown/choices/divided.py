@@ -17,6 +17,7 @@ from pindown.choices.graphs import components, induced, ranks, some_cycle
 from pindown.choices.item_relations import menu_houtman_maks, of_menus
 from pindown.choices.menus import Menus
 from pindown.choices.rationales import Division, fewest_agents
+from pindown.choices.unfinished import digest, kept_folder
 
 __all__ = ["divide_budgets", "divide_menus"]
 
@@ -93,7 +94,12 @@ def divide_budgets(budgets: Budgets, seconds: float, seed: int, progress: Progre
         key = tuple(rows)
         if key not in known:
             part = Relation(budgets.take(rows)) if key else None
-            luck = None if part is None else chance.of_budgets(part.spending, 1.0, seed, progress, **_SIZES)
+            place = kept_folder(f"surprise-{digest(key)[:12]}")
+            luck = (
+                None
+                if part is None
+                else chance.of_budgets(part.spending, 1.0, seed, progress, **_SIZES, checkpoint=place)
+            )
             known[key] = 0.0 if luck is None else luck.surprise.value
         return known[key]
 

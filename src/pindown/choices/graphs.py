@@ -182,15 +182,33 @@ def shortest_cycle(rows: Sequence[int], strict: Sequence[int] | None = None) -> 
             continue
         inside = sum(1 << i for i in members)
         for i in members:
-            for j in bits_of(strict[i] & inside):
-                if best is not None and rows[j] >> i & 1 == 0 and len(best) == 3:
-                    continue
-                found = cycle_through(rows, i, j, inside)
-                if found is not None and (best is None or len(found) < len(best)):
-                    best = found
-                    if len(best) == 2:
-                        return best
+            found = _shortest_back(rows, i, strict[i] & inside, inside)
+            if found is not None and (best is None or len(found) < len(best)):
+                best = found
+                if len(best) == 2:
+                    return best
     return best
+
+
+def _shortest_back(rows: Sequence[int], start: int, first: int, inside: int) -> list[int] | None:
+    """A shortest way from ``start`` by one of its edges to ``first`` and back to it, by breadth."""
+    before = dict.fromkeys(bits_of(first), start)
+    left, front = inside & ~first, list(before)
+    while front:
+        following: list[int] = []
+        for node in front:
+            if rows[node] >> start & 1:
+                back = [node]
+                while back[-1] != start:
+                    back.append(before[back[-1]])
+                return back[::-1]
+            ahead = rows[node] & left
+            left &= ~ahead
+            for to in bits_of(ahead):
+                before[to] = node
+                following.append(to)
+        front = following
+    return None
 
 
 def some_cycle(rows: Sequence[int], strict: Sequence[int] | None = None) -> list[int] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pindown.errors import CheckpointError
-from pindown.estimate import Estimate, Kind, Status
+from pindown.estimate import Estimate, Kind, Status, counted
 
 __all__ = ["Axiom", "Index", "bounded", "exact", "unsupported"]
 
@@ -19,7 +19,7 @@ class Axiom:
 
     Attributes:
         holds: whether it does.
-        violations: how many pairs violate it.
+        violations: how many pairs violate it; 0 where longer cycles do and no pairs are counted.
         stated: whether it has a meaning for this kind of choices.
     """
 
@@ -33,7 +33,9 @@ class Axiom:
     def __str__(self) -> str:
         if not self.stated:
             return "not defined"
-        return "holds" if self.holds else f"violated by {self.violations:,} pair{'s' * (self.violations != 1)}"
+        if self.holds:
+            return "holds"
+        return f"violated by {counted(self.violations, 'pair')}" if self.violations else "violated"
 
     def to_dict(self) -> dict[str, Any]:
         """The axiom as plain JSON values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from pindown.choices.certificates import Certificate, Pump, Step
@@ -26,6 +26,10 @@ from pindown.choices.trades import Trades
 
 __all__ = ["parts_of_menus", "parts_of_pairs", "parts_of_trades"]
 
+Edge = tuple[int, int]
+Said = Callable[[int], list[Edge]]
+"""What an observation, by number, shows to be preferred to what: read off the table itself."""
+
 
 def parts_of_menus(menus: Menus, seconds: float) -> dict[str, Any]:
     """Everything about menus but the surprise."""
@@ -35,7 +39,11 @@ def parts_of_menus(menus: Menus, seconds: float) -> dict[str, Any]:
         menu = ", ".join(menus.items[i] for i in menus.offered[k])
         return f"observation {menus.names[k]}: {menus.items[menus.taken[k]]} from {menu}"
 
-    parts = _parts(relation, because)
+    def said(k: int) -> list[Edge]:
+        return [(menus.taken[k], other) for other in menus.offered[k] if other != menus.taken[k]]
+
+    different = {(m, t): k for k, (m, t) in enumerate(zip(menus.offered, menus.taken, strict=True))}
+    parts = _parts(relation, because, said, different.values())
     parts["houtman_maks"] = menu_houtman_maks(menus, relation, seconds)
     parts["swaps"] = menu_swaps(menus, relation, seconds)
     parts["stochastic"] = menu_tests(menus)
@@ -51,7 +59,12 @@ def parts_of_pairs(pairs: Pairs, seconds: float) -> dict[str, Any]:
         i, j = compared[k]
         return f"{pairs.items[i]} {int(pairs.counts[i, j])} to {int(pairs.counts[j, i])} against {pairs.items[j]}"
 
-    parts = _parts(relation, because)
+    def said(k: int) -> list[Edge]:
+        i, j = compared[k]
+        more = int(pairs.counts[i, j] - pairs.counts[j, i])
+        return [(i, j)] if more > 0 else [(j, i)] if more < 0 else []
+
+    parts = _parts(relation, because, said, range(len(compared)))
     swaps = pair_swaps(pairs, relation, seconds)
     total = int(pairs.counts.sum())
     even = sum(min(int(pairs.counts[i, j]), int(pairs.counts[j, i])) for i, j in pairs.compared)
@@ -67,6 +80,7 @@ def parts_of_pairs(pairs: Pairs, seconds: float) -> dict[str, Any]:
         )
     parts["swaps"] = swaps
     parts["stochastic"] = pair_tests(pairs)
+    parts["notes"] = ("Majorities stand for preferences; the share kept is one of single comparisons.",)
     return parts
 
 
@@ -77,20 +91,33 @@ def parts_of_trades(trades: Trades, seconds: float) -> dict[str, Any]:
     def because(k: int) -> str:
         return f"offer {k + 1}: {trades.items[trades.offered[k]]} for {trades.items[trades.have[k]]}, accepted"
 
-    parts = _parts(relation, because)
+    def said(k: int) -> list[Edge]:
+        return [(trades.offered[k], trades.have[k])] if trades.accepted[k] else []
+
+    parts = _parts(relation, because, said, range(len(trades)))
     parts["houtman_maks"] = trade_houtman_maks(relation, len(trades), seconds)
     parts["swaps"] = unsupported()
     return parts
 
 
-def _parts(relation: ItemRelation, because: Callable[[int], str]) -> dict[str, Any]:
+def _parts(
+    relation: ItemRelation, because: Callable[[int], str], said: Said, different: Collection[int]
+) -> dict[str, Any]:
+    """Parts that all three have in common.
+
+    Args:
+        relation: the preferences.
+        because: an observation in words.
+        said: the preferences that an observation shows.
+        different: observations that between them show all.
+    """
     cycle, parts = relation.violating_cycle(), relation.parts
     no = unsupported()
     sarp = relation.sarp()
     return {
         "coherent": cycle is None,
-        "certificate": _certificate(relation, cycle, parts),
-        "pump": None if cycle is None else _pump(relation, cycle, because),
+        "certificate": _certificate(relation, cycle, parts, said, different),
+        "pump": None if cycle is None else _pump(relation, cycle, because, said),
         "warp": relation.warp(),
         "sarp": sarp,
         "garp": sarp,
@@ -108,7 +135,11 @@ def _parts(relation: ItemRelation, because: Callable[[int], str]) -> dict[str, A
     }
 
 
-def _certificate(relation: ItemRelation, cycle: Sequence[int] | None, parts: Sequence[Sequence[int]]) -> Certificate:
+def _certificate(
+    relation: ItemRelation, cycle: Sequence[int] | None, parts: Sequence[Sequence[int]], said: Said,
+    different: Collection[int],
+) -> Certificate:  # fmt: skip
+    """Ranks or a ring, checked again on the observations themselves."""
     items = relation.items
     if cycle is None:
         rank = ranks(parts, len(items))
@@ -117,21 +148,28 @@ def _certificate(relation: ItemRelation, cycle: Sequence[int] | None, parts: Seq
         return Certificate(
             "ranks", f"One order explains the choices: {order}.",
             dict(zip(items, map(float, rank), strict=True)), {}, (),
-            all(rank[i] > rank[j] for i, j in relation.sources),
+            all(rank[i] > rank[j] for k in different for i, j in said(k)),
         )  # fmt: skip
     steps = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
     shown = " over ".join(items[i] for i in [*cycle, cycle[0]])
     return Certificate(
         "cycle", f"The choices go in a ring: {shown}.", cycle=tuple(items[i] for i in cycle),
-        verified=all(step in relation.sources for step in steps),
+        verified=all(_shown(relation, *step, said) for step in steps),
     )  # fmt: skip
 
 
-def _pump(relation: ItemRelation, cycle: Sequence[int], because: Callable[[int], str]) -> Pump:
+def _shown(relation: ItemRelation, better: int, worse: int, said: Said) -> bool:
+    """Whether the observation that the relation names for a preference shows it."""
+    seen = relation.sources.get((better, worse), [])
+    return bool(seen) and (better, worse) in said(seen[0])
+
+
+def _pump(relation: ItemRelation, cycle: Sequence[int], because: Callable[[int], str], said: Said) -> Pump:
     """From each item to the one that was preferred to it; each step was shown by an observation."""
     back = [cycle[0], *reversed(cycle[1:])]
     steps: list[Step] = []
     for at, to in zip(back, [*back[1:], back[0]], strict=True):
         shown = relation.sources[to, at][0]
         steps.append(Step(relation.items[at], relation.items[to], None, True, because(shown)))
-    return Pump(tuple(relation.items[i] for i in back), tuple(steps), None, None, True, True)
+    verified = all(_shown(relation, to, at, said) for at, to in zip(back, [*back[1:], back[0]], strict=True))
+    return Pump(tuple(relation.items[i] for i in back), tuple(steps), None, None, True, verified)

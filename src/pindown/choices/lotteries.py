@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pindown.choices.cells import as_fraction, name_of, number_of, refuse_cell
+from pindown.choices.cells import as_fraction, different_names, name_of, number_of, refuse_cell
 from pindown.choices.trades import truth_of
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ class Lotteries:
         choices: for each observation the name of the lottery that was taken.
         strict: whether what was taken is strictly preferred to all else on offer, for all observations or for each.
             Where it is not, the taker may have been indifferent.
-        names: names of the observations; by default their numbers, from 1.
+        names: names of the observations, all different; by default their numbers, from 1.
 
     Attributes:
         outcomes: all outcomes, in the order of their first appearance.
@@ -88,9 +89,7 @@ class Lotteries:
             )
         if not rows:
             raise DataError("an empty table of lotteries", "at least one observation")
-        if names is not None and len(names) != len(rows):
-            raise InputError(f"{len(names)} names for {len(rows)} observations", "one an observation")
-        self.names = tuple(map(str, names)) if names is not None else tuple(str(i + 1) for i in range(len(rows)))
+        self.names = different_names(names, len(rows), "observation")
         self.strict = tuple(truth_of(s, i, "strict") for i, s in enumerate(firm))
         numbers: dict[str, int] = {}
         read = [self._menu(menu, i, numbers) for i, menu in enumerate(rows)]
@@ -214,7 +213,7 @@ class Lotteries:
 
     def __repr__(self) -> str:
         n, m = len(self), len(self.outcomes)
-        return f"Lotteries({n} observation{'s' * (n != 1)}, {m} outcome{'s' * (m != 1)})"
+        return f"Lotteries({counted(n, 'observation')}, {counted(m, 'outcome')})"
 
     def take(self, rows: Sequence[int]) -> Lotteries:
         """The observations of these rows."""

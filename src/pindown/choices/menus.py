@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pindown.choices.cells import name_of, refuse_cell
+from pindown.choices.cells import different_names, name_of, refuse_cell
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ class Menus:
     Args:
         menus: for each observation the items that were on offer, each once.
         choices: for each observation the item that was taken.
-        names: names of the observations; by default their numbers, from 1.
+        names: names of the observations, all different; by default their numbers, from 1.
 
     Attributes:
         items: all items, in the order of their first appearance.
@@ -54,7 +55,10 @@ class Menus:
         seen: dict[tuple[Any, ...], tuple[int, ...]] = {}
         for i, (menu, choice) in enumerate(zip(rows, picked, strict=True)):
             key = tuple((type(item), item) for item in menu)
-            offered = seen.get(key)
+            try:
+                offered = seen.get(key)
+            except TypeError:
+                raise refuse_cell(i, "menu", list(menu), "items that are texts or numbers") from None
             if offered is None:
                 offered = tuple(_number(item, i, "menu", numbers, known) for item in menu)
                 if not offered:
@@ -62,24 +66,22 @@ class Menus:
                 if len(set(offered)) != len(offered):
                     raise refuse_cell(i, "menu", list(menu), "each item once")
                 seen[key] = offered
-            taken = known.get((type(choice), choice), -1)
+            taken = numbers.get(choice, -1) if isinstance(choice, str) else -1
             if taken < 0:
                 taken = numbers.get(name_of(choice, i, "choice"), -1)
             if taken not in offered:
                 raise refuse_cell(i, "choice", choice, f"an item of its menu, {', '.join(map(str, menu))}")
             self.offered.append(offered)
             self.taken.append(taken)
-        if names is not None and len(names) != len(rows):
-            raise InputError(f"{len(names)} names for {len(rows)} observations", "one an observation")
         self.items = tuple(numbers)
-        self.names = tuple(map(str, names)) if names is not None else tuple(str(i + 1) for i in range(len(rows)))
+        self.names = different_names(names, len(rows), "observation")
 
     def __len__(self) -> int:
         return len(self.taken)
 
     def __repr__(self) -> str:
         n, k = len(self), len(self.items)
-        return f"Menus({n} observation{'s' * (n != 1)}, {k} item{'s' * (k != 1)})"
+        return f"Menus({counted(n, 'observation')}, {counted(k, 'item')})"
 
     def take(self, rows: Sequence[int]) -> Menus:
         """The observations of these rows."""

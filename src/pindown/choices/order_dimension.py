@@ -17,10 +17,12 @@ from threading import Timer
 from typing import Any
 
 from pindown.choices.graphs import bits_of, closure, components, path
+from pindown.choices.unfinished import digest, kept
 
 __all__ = ["Orders", "check_orders", "smallest_committee", "solve_within"]
 
 Edge = tuple[int, int]
+_MOST_CLAUSES = 10**7
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,15 @@ def smallest_committee(items: int, accepted: Iterable[Edge], refused: Iterable[E
         items: how many items there are.
         accepted: trades ``(have, offered)`` that were made.
         refused: those that were not.
-        seconds: after this time the committee found so far is given, with the bound that is proved.
+        seconds: after this time the committee found so far is given, with the bound that is proved; so it is where
+            there are too many items for a solver. What was proved is kept where the caller named a folder.
 
     Example:
         >>> found = smallest_committee(3, [(0, 1), (1, 2)], [(0, 2)])
         >>> found.orders, found.witness
         ((), (0, 1, 2))
     """
-    stop = time.monotonic() + seconds
+    began = time.monotonic()
     up = [0] * items
     for a, b in accepted:
         up[a] |= 1 << b
@@ -74,15 +77,24 @@ def smallest_committee(items: int, accepted: Iterable[Edge], refused: Iterable[E
         if not above[b] >> a & 1:  # all members prefer what is held: refused by itself
             against.append((a, b))
     found = _greedy(above, against)
-    least = 1 if len(found) == 1 else 2
+    least, spent = 1 if len(found) == 1 else 2, 0.0
+    memory = kept("committee", digest(items, above, against))
+    before = None if memory is None else memory.load()
+    if before is not None:
+        least, spent = before["least"], before["spent"]
+        found = [tuple(order) for order in before["found"]]
     while least < len(found):
-        answer = _solve(items, above, against, least, stop)
-        if answer is None:  # out of time
-            return Orders(tuple(found), least)
+        answer = _solve(items, above, against, least, began + seconds - spent)
         if answer:
             found = answer
+        elif answer is not None:
+            least += 1
+        if memory is not None:
+            so_far = spent + time.monotonic() - began
+            state = {"least": least, "found": [list(order) for order in found], "spent": so_far}
+            memory.save(state, final=so_far > memory.every)
+        if answer is None:  # out of time
             break
-        least += 1
     return Orders(tuple(found), least)
 
 
@@ -97,8 +109,8 @@ def _greedy(above: Sequence[int], against: Sequence[Edge]) -> list[tuple[int, ..
             if rows[a] >> b & 1:
                 missed.append((a, b))
                 continue
-            rows[b] |= 1 << a
-            rows = closure(rows)
+            gained = rows[a] | 1 << a
+            rows = [row | gained if i == b or row >> b & 1 else row for i, row in enumerate(rows)]
         out.append(_top_down(rows))
         left = missed
     return out
@@ -112,7 +124,9 @@ def _top_down(above: Sequence[int]) -> tuple[int, ...]:
 def _solve(
     items: int, above: Sequence[int], against: Sequence[Edge], k: int, stop: float
 ) -> list[tuple[int, ...]] | None:  # fmt: skip
-    """``k`` orders; an empty list where there are none, None where time ran out."""
+    """``k`` orders; an empty list where there are none, None where time ran out or there are too many clauses."""
+    if k * items**3 // 3 > _MOST_CLAUSES:
+        return None
     from pysat.solvers import Glucose4
 
     def over(m: int, i: int, j: int) -> int:
@@ -133,7 +147,7 @@ def _solve(
             solver.add_clause([over(m, a, b) for m in range(k)])
         for m, pair in enumerate(_apart(above, against)[:k]):
             solver.add_clause([over(m, *pair)])  # members are interchangeable
-        answer = solve_within(solver, stop)
+        answer = solve_within(solver, stop)  # the time that the clauses took counts
         if not answer:
             return None if answer is None else []
         true: set[int] = set(solver.get_model() or [])

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from pindown.choices.cells import name_of, refuse_cell, whole_number_of
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Pairs"]
+
+_MOST_ITEMS = 5000  # the counts take 200 MB
 
 
 class Pairs:
@@ -31,7 +34,7 @@ class Pairs:
         counts: ``(items, items)``: how often the row's item was preferred to the column's.
 
     Raises:
-        InputError: where the lengths differ.
+        InputError: where the lengths differ, or for more than 5000 items.
         DataError: for an empty table, an item against itself, a count that is negative or not whole, or no comparison.
 
     Example:
@@ -67,6 +70,12 @@ class Pairs:
                 raise refuse_cell(i, "second", y, "another item than in column 'first'")
             rows.append((left, right, whole_number_of(won, i, "wins"), whole_number_of(lost, i, "losses")))
         self.items = tuple(numbers)
+        if len(numbers) > _MOST_ITEMS:
+            raise InputError(
+                f"{len(numbers):,} items",
+                f"at most {_MOST_ITEMS:,}",
+                "hand in the items that hang together by themselves",
+            )
         self.counts: NDArray[np.int64] = np.zeros((len(numbers), len(numbers)), dtype=np.int64)
         for left, right, won, lost in rows:
             self.counts[left, right] += won
@@ -84,7 +93,8 @@ class Pairs:
         return len(self.compared)
 
     def __repr__(self) -> str:
-        return f"Pairs({len(self.items)} items, {len(self)} pairs, {int(self.counts.sum())} comparisons)"
+        made = counted(int(self.counts.sum()), "comparison")
+        return f"Pairs({counted(len(self.items), 'item')}, {counted(len(self), 'pair')}, {made})"
 
     def take(self, rows: Sequence[int]) -> Pairs:
         """The comparisons of these pairs, as :attr:`compared` numbers them."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pindown.choices.coherence import coherence, table_mark
+from pindown.choices.coherence import coherence
 from pindown.choices.coherence_result import INDICES, Coherence, Graph
 from pindown.choices.indices import Index
 from pindown.choices.reading import Observed
-from pindown.choices.unfinished import keep_in, kept
+from pindown.choices.unfinished import keep_in, kept, table_mark
 from pindown.errors import CheckpointError, DataError
 from pindown.estimate import Estimate
 from pindown.stats import wilson_interval

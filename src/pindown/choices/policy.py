@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pindown.choices.cells import name_of, refuse_cell
 from pindown.choices.trades import truth_of
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,8 @@ class Policy:
         return len(self.states)
 
     def __repr__(self) -> str:
-        return f"Policy({len(self)} states, {sum(map(len, self.options))} transitions)"
+        ways = counted(sum(map(len, self.options)), "transition")
+        return f"Policy({counted(len(self), 'state')}, {ways})"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a transition: ``state``, ``action``, ``next``, ``taken``."""

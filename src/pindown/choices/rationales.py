@@ -3,7 +3,8 @@ r"""The fewest agents between whom all choices can be divided, each coherent by 
 For menus these are the rationales of Kalai, Rubinstein and Spiegler (2002, Rationalizing choice functions by multiple
 rationales), for budgets the types of Crawford and Pendakur (2013, How many types are there?). Choices that contradict
 each other cannot all go to one agent: a colouring of a hypergraph whose edges are violating cycles. A SAT solver
-colours those that are known; cycles that a colouring leaves whole are added until none is left.
+colours those that are known; cycles that a colouring leaves whole are added until none is left, and what was learnt is
+kept where the caller named a folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pindown.choices.order_dimension import solve_within
+from pindown.choices.unfinished import digest, kept
 
 __all__ = ["Division", "fewest_agents"]
 
@@ -45,18 +47,34 @@ def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Divisi
         >>> fewest_agents(3, clash)
         Division(groups=((0, 2), (1,)), least=2)
     """
-    stop = time.monotonic() + seconds
-    best = _first_fit(n, conflicts)
-    known: list[list[int]] = []
-    least = 1 if len(best) == 1 else 2
+    began = time.monotonic()
+    best, known, least, spent = _first_fit(n, conflicts), list[list[int]](), 1, 0.0
+    memory = kept("division", digest(n, best))
+    before = None if memory is None else memory.load()
+    if before is not None:
+        best, known, least, spent = (before[name] for name in ("best", "known", "least", "spent"))
+    least = max(least, 1 if len(best) == 1 else 2)
+    stop = began + seconds - spent
+
+    def learnt(*, final: bool = False) -> None:
+        if memory is not None:
+            so_far = spent + time.monotonic() - began
+            state = {"best": best, "known": known, "least": least, "spent": so_far}
+            memory.save(state, final=final and so_far > memory.every)
+
     while least < len(best):
-        found = _coloured(n, least, known, conflicts, stop)
-        if found is None:
+        learnt()
+        groups = _coloured(n, least, known, stop)
+        if groups is None:
             break
-        if found:
-            best = found
-        else:
+        if not groups:
             least += 1
+            continue
+        new = [c for group in groups for c in conflicts(group)]
+        known += new
+        if not new:
+            best = groups
+    learnt(final=True)
     return Division(tuple(tuple(g) for g in best if g), least)
 
 
@@ -72,12 +90,10 @@ def _first_fit(n: int, conflicts: Conflicts) -> list[list[int]]:
     return groups
 
 
-def _coloured(
-    n: int, k: int, known: list[list[int]], conflicts: Conflicts, stop: float
-) -> list[list[int]] | None:  # fmt: skip
-    """A division between ``k``; empty where there is none, None where time ran out.
+def _coloured(n: int, k: int, known: list[list[int]], stop: float) -> list[list[int]] | None:
+    """A division between ``k`` without a known conflict; empty where there is none, None where time ran out.
 
-    Conflicts that are learnt on the way stay in ``known``.
+    A new solver each time gives the same answer whether or not the search was interrupted in between.
     """
     from pysat.solvers import Glucose4
 
@@ -93,18 +109,11 @@ def _coloured(
         for conflict in known:
             for m in range(k):
                 solver.add_clause([-has(i, m) for i in conflict])
-        while True:
-            answer = solve_within(solver, stop)
-            if not answer:
-                return None if answer is None else []
-            true: set[int] = set(solver.get_model() or [])
-            groups: list[list[int]] = [[] for _ in range(k)]
-            for i in range(n):
-                groups[next(m for m in range(k) if has(i, m) in true)].append(i)
-            new = [c for group in groups for c in conflicts(group)]
-            if not new:
-                return groups
-            known += new
-            for conflict in new:
-                for m in range(k):
-                    solver.add_clause([-has(i, m) for i in conflict])
+        answer = solve_within(solver, stop)
+        if not answer:
+            return None if answer is None else []
+        true: set[int] = set(solver.get_model() or [])
+    groups: list[list[int]] = [[] for _ in range(k)]
+    for i in range(n):
+        groups[next(m for m in range(k) if has(i, m) in true)].append(i)
+    return groups

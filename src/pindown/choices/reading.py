@@ -30,12 +30,13 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "menus": (("menu", "choice"), ("observation",)),
     "pairs": (("first", "second"), ("wins", "losses", "winner")),
     "bets": (("bet", "outcome", "stake", "odds"), ()),
+    "quotes": (("quote", "outcome", "probability"), ()),
     "lotteries": (("observation", "lottery", "outcome", "probability", "chosen"), ("strict",)),
     "trades": (("have", "offered", "accepted"), ()),
     "policy": (("state", "action", "next", "taken"), ()),
     "value cache": (("state", "value", "next"), ("weight", "reward", "action")),
 }
-"""Columns of each kind: those that must be there, and those that may."""
+"""Columns of each kind: those that must be there, and those that may. Quotes are read as bets."""
 
 _SEPARATORS = re.compile(r"[|;,\s]+")
 
@@ -51,9 +52,9 @@ def read_choices(
 
     Args:
         source: a CSV or Parquet file, or a data frame; :data:`KINDS` lists the columns of each kind. Items of a menu
-            are set apart by ``|``, or else by ``;``, commas or spaces.
+            are set apart by ``|``, or else by ``;``, commas or spaces; in Parquet and data frames they may be a list.
         kind: what the table holds; seen from its columns by default.
-        ignore: columns to leave out. Other columns that no kind has are refused.
+        ignore: columns to leave out, which must be there. Other columns that no kind has are refused.
         missing: ``"refuse"`` or ``"drop"``: what becomes of rows with an empty cell.
 
     Raises:
@@ -66,8 +67,8 @@ def read_choices(
         >>> read_choices(pd.DataFrame({"menu": ["a|b", "b|c"], "choice": ["a", "b"]}))
         Menus(2 observations, 3 items)
     """
-    frame = _frame(source)
-    chosen = _kind(frame, kind, ignore, ())
+    frame = _frame(source, ignore)
+    chosen = _kind(frame, kind, ())
     return _table(frame, chosen, missing)
 
 
@@ -84,11 +85,11 @@ def read_panel(
     Raises:
         InputError, DataError: as :func:`read_choices`, and where a column of ``by`` is not there.
     """
-    frame = _frame(source)
+    frame = _frame(source, ignore)
     for column in by:
         if column not in frame.columns:
             raise InputError(f"no column {column!r}", f"one of {', '.join(map(str, frame.columns))}")
-    chosen = _kind(frame, kind, ignore, by)
+    chosen = _kind(frame, kind, by)
     keys = frame[by[0]].astype(str)
     for column in by[1:]:
         keys = keys + " / " + frame[column].astype(str)
@@ -101,7 +102,8 @@ def read_panel(
     return panel
 
 
-def _frame(source: Any) -> pd.DataFrame:
+def _frame(source: Any, ignore: Sequence[str]) -> pd.DataFrame:
+    """The table with its columns named in text, without those to leave out."""
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
@@ -115,9 +117,12 @@ def _frame(source: Any) -> pd.DataFrame:
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError(f"column {repeated[0]!r} twice", "each column once")
+    unknown = [c for c in ignore if c not in frame.columns]
+    if unknown:
+        raise InputError(f"no column {unknown[0]!r} to leave out", f"one of {', '.join(frame.columns)}")
     if not len(frame):
         raise DataError("an empty table", "at least one row")
-    return frame
+    return frame.drop(columns=list(ignore))
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -125,7 +130,9 @@ def _read(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            frame.columns = [str(c).strip() for c in frame.columns]
+            return frame.reset_index(drop=True)
         # Items named NA or None are names; only an empty cell is missing.
         text = {"menu": str, "choice": str, "first": str, "second": str, "winner": str}
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text, skipinitialspace=True)
@@ -143,10 +150,10 @@ def _read(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _kind(frame: pd.DataFrame, kind: str | None, ignore: Sequence[str], by: Sequence[str]) -> str:
+def _kind(frame: pd.DataFrame, kind: str | None, by: Sequence[str]) -> str:
     if kind is not None and kind not in KINDS:
         raise InputError(f"kind {kind!r}", f"one of {', '.join(KINDS)}")
-    columns = [c for c in frame.columns if c not in ignore and c not in by]
+    columns = [c for c in frame.columns if c not in by]
     fitting = [k for k in ([kind] if kind else KINDS) if not _missing(k, columns)]
     if not fitting:
         wanted = [kind] if kind else list(KINDS)
@@ -183,7 +190,7 @@ def _table(frame: pd.DataFrame, kind: str, missing: str) -> Observed:
     if kind == "menus":
         memory: dict[str, list[str]] = {}
         menus = [_items(m, memory) for m in frame["menu"]]
-        names = [str(n) for n in frame["observation"]] if "observation" in frame.columns else None
+        names = list(frame["observation"]) if "observation" in frame.columns else None
         return Menus(menus, list(frame["choice"]), names=names)
     if kind == "pairs":
         return _pairs(frame)
@@ -192,6 +199,8 @@ def _table(frame: pd.DataFrame, kind: str, missing: str) -> Observed:
     rows = cast("list[Mapping[str, Any]]", frame.to_dict("records"))
     if kind == "bets":
         return Bets.from_rows(rows)
+    if kind == "quotes":
+        return Bets.from_quotes(rows)
     if kind == "lotteries":
         return Lotteries.from_rows(rows)
     return Policy.from_rows(rows) if kind == "policy" else ValueCache.from_rows(rows)
@@ -199,7 +208,12 @@ def _table(frame: pd.DataFrame, kind: str, missing: str) -> Observed:
 
 def _whole(frame: pd.DataFrame, columns: Sequence[str], missing: str) -> pd.DataFrame:
     """The rows without an empty cell."""
+    from pandas.api.types import is_numeric_dtype
+
     empty = frame[list(columns)].isna()
+    for column in columns:
+        if not is_numeric_dtype(frame[column]):
+            empty[column] |= frame[column].map(lambda cell: isinstance(cell, str) and not cell.strip())
     if not bool(empty.to_numpy().any()):
         return frame
     if missing == "drop":
@@ -224,7 +238,7 @@ def _budgets(frame: pd.DataFrame, missing: str) -> Budgets:
         what = QUANTITY if odd in goods else PRICE
         raise InputError(f"good {odd!r} without its column {what + odd!r}", "a price and a quantity for each good")
     frame = _whole(frame, [PRICE + g for g in goods] + [QUANTITY + g for g in goods], missing)
-    names = [str(n) for n in frame["observation"]] if "observation" in frame.columns else None
+    names = list(frame["observation"]) if "observation" in frame.columns else None
     prices, quantities = frame[[PRICE + g for g in goods]], frame[[QUANTITY + g for g in goods]]
     return Budgets(prices.to_numpy(), quantities.to_numpy(), goods=goods, names=names)
 
@@ -245,8 +259,12 @@ def _pairs(frame: pd.DataFrame) -> Pairs:
     return Pairs(first, second, wins, [1 - w for w in wins])
 
 
-def _items(menu: Any, memory: dict[str, list[str]]) -> list[str]:
-    """The items of a menu's cell; the same text is split once."""
+def _items(menu: Any, memory: dict[str, list[str]]) -> Sequence[Any]:
+    """The items of a menu's cell, a list of them or a text; the same text is split once."""
+    if hasattr(menu, "tolist"):  # Parquet and NumPy hold lists as arrays
+        menu = menu.tolist()
+    if isinstance(menu, list | tuple):
+        return cast("Sequence[Any]", menu)
     text = str(menu).strip()
     found = memory.get(text)
     if found is None:

@@ -7,7 +7,8 @@ right, leaves no residual at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 
@@ -17,6 +18,8 @@ __all__ = ["blamed", "explains", "residuals"]
 
 _MOST_BLAMED, _MOST_TRIES = 4, 20_000
 _SWEEPS = 3
+
+Ways = Mapping[str, Sequence[Sequence[Transition]]]
 
 
 def residuals(cache: ValueCache) -> dict[str, Fraction]:
@@ -29,35 +32,49 @@ def residuals(cache: ValueCache) -> dict[str, Fraction]:
     return {s: cache.values[s] - _backup(ways, cache.values) for s, ways in _actions(cache).items()}
 
 
-def blamed(cache: ValueCache) -> tuple[dict[str, Fraction], bool]:
+def blamed(cache: ValueCache, seconds: float = 20.0) -> tuple[dict[str, Fraction], bool]:
     """The smallest set of entries that explains all residuals, with the values that put them right.
 
+    Args:
+        cache: the claimed values.
+        seconds: the longest that the search may take.
+
     Returns:
-        The entries and their right values, and whether the set is proved to be smallest. Where no set of at most four
-        entries explains all, every entry with a residual, not proved.
+        The entries and their right values, and whether the set is proved to be smallest: whether of every smaller one
+        it could be decided that it does not explain all. Where no set of at most four entries is found to, or time
+        ran out, every entry with a residual, not proved.
     """
+    stop = time.monotonic() + seconds
     ways = _actions(cache)
     wrong = {s for s, r in residuals(cache).items() if r}
     if not wrong:
         return {}, True
-    # An entry without a residual of its own can be to blame only through the states that were backed up from it.
-    near = set(wrong)
-    for s in wrong:
-        near |= {t.next for terms in ways[s] for t in terms}
-    tries = 0
-    candidates = sorted(near, key=lambda s: (s not in wrong, list(cache.values).index(s)))
+    # An entry can put right its own residual and those of the states that were backed up from it.
+    reach: dict[str, set[str]] = {s: {s} for s in wrong}
+    users: dict[str, set[str]] = {}
+    for s, actions in ways.items():
+        for t in (t for terms in actions for t in terms):
+            users.setdefault(t.next, set()).add(s)
+            if s in wrong:
+                reach.setdefault(t.next, set()).add(s)
+    place = {s: k for k, s in enumerate(cache.values)}
+    candidates = sorted(reach, key=lambda s: (s not in wrong, place[s]))
+    tries, proved = 0, True
     for size in range(1, _MOST_BLAMED + 1):
         for chosen in combinations(candidates, size):
             tries += 1
-            if tries > _MOST_TRIES:
+            if tries > _MOST_TRIES or (tries % 100 == 0 and time.monotonic() >= stop):
                 return {s: _backup(ways[s], cache.values) for s in sorted(wrong)}, False
-            found = _repaired(cache, ways, chosen)
+            if not wrong.issubset(set().union(*(reach[s] for s in chosen))):
+                continue
+            found, decided = _repaired(cache, ways, users, chosen)
             if found is not None:
-                return found, True
+                return found, proved
+            proved = proved and decided
     return {s: _backup(ways[s], cache.values) for s in sorted(wrong)}, False
 
 
-def explains(cache: ValueCache, right: dict[str, Fraction]) -> bool:
+def explains(cache: ValueCache, right: Mapping[str, Fraction]) -> bool:
     """Whether the cache with these values put right has no residual anywhere.
 
     Example:
@@ -76,27 +93,39 @@ def _actions(cache: ValueCache) -> dict[str, list[list[Transition]]]:
     return {s: list(actions.values()) for s, actions in grouped.items()}
 
 
-def _backup(ways: Sequence[Sequence[Transition]], values: dict[str, Fraction]) -> Fraction:
+def _backup(ways: Sequence[Sequence[Transition]], values: Mapping[str, Fraction]) -> Fraction:
     return max(sum((t.reward + t.weight * values[t.next] for t in terms), Fraction(0)) for terms in ways)
 
 
 def _repaired(
-    cache: ValueCache, ways: dict[str, list[list[Transition]]], chosen: Sequence[str]
-) -> dict[str, Fraction] | None:
-    """Values of the chosen entries that leave no residual anywhere; None where there are none that backups find."""
+    cache: ValueCache, ways: Ways, users: Mapping[str, set[str]], chosen: Sequence[str]
+) -> tuple[dict[str, Fraction] | None, bool]:
+    """Values of the chosen entries that leave no residual anywhere, and whether it is decided that there are none else.
+
+    Backups find them where the chosen do not hang on each other in a ring.
+    """
     values = dict(cache.values)
     for _ in range(_SWEEPS * len(chosen)):
+        before = [values[s] for s in chosen]
         for s in chosen:
-            right = _own_value(s, ways, values)
+            right = _own_value(s, ways, users, values)
             if right is None:
-                return None
+                return None, False
             values[s] = right
-    if any(values[s] != _backup(w, values) for s, w in ways.items()):
-        return None
-    return {s: values[s] for s in chosen}
+        if before == [values[s] for s in chosen]:
+            break
+    else:
+        return None, False
+    # The others are as they were: what was right and is backed up from none of the chosen stays right.
+    touched = {s for s in chosen if s in ways}.union(*(users.get(s, set()) for s in chosen))
+    if any(values[s] != _backup(ways[s], values) for s in touched):
+        return None, True
+    return {s: values[s] for s in chosen}, True
 
 
-def _own_value(s: str, ways: dict[str, list[list[Transition]]], values: dict[str, Fraction]) -> Fraction | None:
+def _own_value(
+    s: str, ways: Ways, users: Mapping[str, set[str]], values: Mapping[str, Fraction]
+) -> Fraction | None:  # fmt: skip
     """What an entry should be by its own backup, or, where it has none, by that of a state that depends on it alone."""
     if s in ways:
         options: list[Fraction] = []
@@ -107,7 +136,8 @@ def _own_value(s: str, ways: dict[str, list[list[Transition]]], values: dict[str
             rest = sum((t.reward + (t.weight * values[t.next] if t.next != s else 0) for t in terms), Fraction(0))
             options.append(rest / (1 - back))
         return max(options)
-    for state, actions in ways.items():
+    for state in sorted(users.get(s, set())):
+        actions = ways[state]
         for terms in actions:
             weight = sum((t.weight for t in terms if t.next == s), Fraction(0))
             if weight and len(actions) == 1 and state != s:

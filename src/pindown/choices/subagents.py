@@ -20,6 +20,7 @@ from pindown.choices.policy import Policy
 from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trade_committee import committee_of_trades
 from pindown.choices.trades import Trades
+from pindown.choices.unfinished import keep_in, table_mark
 from pindown.choices.value_cache import ValueCache
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
@@ -42,6 +43,7 @@ def subagents(
     seconds: float = 60.0,
     subject: str = "",
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Committee:
     r"""The smallest group of agents that explains choices, with the description length of every explanation.
 
@@ -62,9 +64,12 @@ def subagents(
         seconds: the longest that the search for fewer members may take; the result then says that it is not proved.
         subject: a name to carry.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work: what the search for fewer members has proved and learnt, and the runs
+            that measure bits. The same call with the same folder goes on; with more ``seconds`` it searches on.
 
     Raises:
         InputError: for a table that cannot be used, or of another kind.
+        CheckpointError: where the checkpoint folder belongs to another call or is damaged.
 
     Example:
         >>> from pindown import Trades, subagents
@@ -81,22 +86,35 @@ def subagents(
     table = observed if isinstance(observed, _TABLES) else read_choices(observed)
     if not isinstance(table, tables):
         raise InputError(f"a committee for {table.kind}", "trades, menus, pairs or budgets")
+    if not isinstance(table, Trades) and (trade_probabilities is not None or start is not None):
+        raise InputError(f"trade probabilities or a start for {table.kind}", "trades", "leave them out")
+    settings = sorted(trade_probabilities.items()) if isinstance(trade_probabilities, Mapping) else trade_probabilities
+    mark = "" if checkpoint is None else table_mark(table, "subagents", seed, settings, start, discount)
+    with keep_in(checkpoint, mark):
+        parts = _parts(table, seed, trade_probabilities, start, discount, seconds, progress)
+    return Committee(
+        kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,
+        version=__version__, **parts,
+    )  # fmt: skip
+
+
+def _parts(
+    table: Trades | Menus | Pairs | Budgets, seed: int, trade_probabilities: Any, start: str | None, discount: float,
+    seconds: float, progress: Progress | None,
+) -> dict[str, Any]:  # fmt: skip
+    if progress is not None:
+        progress(0.0, "searching for the fewest agents")
     if isinstance(table, Trades):
         parts = committee_of_trades(table, trade_probabilities, start, discount, seconds)
     else:
-        if trade_probabilities is not None or start is not None:
-            raise InputError(f"trade probabilities for {table.kind}", "trades", "leave them out")
         divided = divide_budgets if isinstance(table, Budgets) else divide_menus
         menus = _as_menus(table) if isinstance(table, Pairs) else table
         parts = divided(menus, seconds, seed, progress)  # type: ignore[arg-type]
         if isinstance(table, Pairs):
             parts["description_bits"].pop("hidden state", None)  # counts do not tell the order of the comparisons
         parts["contract_gain"] = Estimate(math.nan, math.nan, "utility", "estimate", Status.UNSUPPORTED, "vetoing")
-        parts |= {"contract": (), "weights": ()}
-    return Committee(
-        kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,
-        version=__version__, **parts,
-    )  # fmt: skip
+        parts |= {"contract": (), "gains": (), "weights": (), "proof": math.nan}
+    return parts
 
 
 def _as_menus(pairs: Pairs) -> Menus:

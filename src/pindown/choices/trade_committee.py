@@ -41,12 +41,15 @@ def committee_of_trades(
     }  # fmt: skip
     if not members:
         nothing = Estimate(math.nan, math.nan, "utility", "estimate", Status.UNSUPPORTED, "vetoing")
-        return parts | {"contract_gain": nothing, "contract": (), "weights": ()}
+        return parts | {"contract_gain": nothing, "contract": (), "gains": (), "weights": (), "proof": math.nan}
     scale = max(1, n - 1)
     contract = best_contract(utilities / scale, offers, first, discount)
     taken = tuple((trades.items[i], trades.items[j], x) for i, j, x in contract.accepts)
     parts["notes"] = ("The contract takes each member's ranks, from 0 to 1, as its utility.",)
-    return parts | {"contract_gain": contract.gain, "contract": taken, "weights": contract.weights}
+    return parts | {
+        "contract_gain": contract.gain, "contract": taken, "gains": contract.members, "weights": contract.weights,
+        "proof": contract.proof,
+    }  # fmt: skip
 
 
 def _ranks(order: Sequence[int]) -> list[int]:

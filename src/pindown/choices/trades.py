@@ -9,6 +9,7 @@ import numpy as np
 
 from pindown.choices.cells import name_of, refuse_cell
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,9 @@ class Trades:
         return len(self.have)
 
     def __repr__(self) -> str:
-        n = len(self)
-        return f"Trades({n} offer{'s' * (n != 1)}, {len(self.items)} items, {sum(self.accepted)} accepted)"
+        return (
+            f"Trades({counted(len(self), 'offer')}, {counted(len(self.items), 'item')}, {sum(self.accepted)} accepted)"
+        )
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row an offer: ``have``, ``offered``, ``accepted``."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pindown.engine.checkpoint import Checkpoint
 
-__all__ = ["digest", "keep_in", "kept"]
+__all__ = ["digest", "keep_in", "kept", "kept_folder", "table_mark"]
 
 _EVERY = 2.0
 
@@ -43,6 +43,11 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256("\x1f".join(map(repr, parts)).encode()).hexdigest()
 
 
+def table_mark(table: Any, *settings: Any) -> str:
+    """A digest of a table of choices and of what else its answer depends on."""
+    return digest(table.kind, table.to_dataframe().to_csv(index=False), *settings)
+
+
 @contextmanager
 def keep_in(folder: str | Path | None, mark: str) -> Generator[None]:
     """Let searches inside keep their work in ``folder``, which belongs to the call with this ``mark``.
@@ -65,6 +70,12 @@ def keep_in(folder: str | Path | None, mark: str) -> Generator[None]:
         yield
     finally:
         _PLACE.reset(token)
+
+
+def kept_folder(name: str) -> Path | None:
+    """A folder for a measurement that keeps files of its own; None where nothing is kept."""
+    place = _PLACE.get()
+    return None if place is None else place.folder / name
 
 
 def kept(name: str, problem: str = "") -> Checkpoint | None:

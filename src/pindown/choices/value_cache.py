@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pindown.choices.cells import as_fraction, name_of, number_of, refuse_cell
 from pindown.errors import DataError, InputError
+from pindown.estimate import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ class ValueCache:
         return len(self.values)
 
     def __repr__(self) -> str:
-        return f"ValueCache({len(self)} states, {len(self.terms)} terms)"
+        return f"ValueCache({counted(len(self), 'state')}, {counted(len(self.terms), 'term')})"
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row a term, and one for each state without any: ``state``, ``value``, ``action``, ``next``, …"""

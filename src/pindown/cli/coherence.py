@@ -28,7 +28,7 @@ def coherence(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="budgets, menus, pairs, bets, lotteries, trades, policy or 'value cache'.",
+            help="budgets, menus, pairs, bets, quotes, lotteries, trades, policy or 'value cache'.",
             show_default="seen from the columns",
         ),
     ] = None,
@@ -67,7 +67,8 @@ def coherence(
         if not isinstance(found, dict):
             raise InputError("--subject without --by", "the column that tells subjects apart", "give it with --by")
         if subject not in found:
-            raise InputError(f"no subject {subject!r}", f"one of {', '.join(list(found)[:10])}, …")
+            more = ", …" * (len(found) > 10)
+            raise InputError(f"no subject {subject!r}", f"one of {', '.join(list(found)[:10])}{more}")
         found = found[subject]
     options: dict[str, Any] = {"seed": seed, "seconds": seconds, "checkpoint": unfinished.folder}
     result = unfinished.run(

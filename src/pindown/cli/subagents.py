@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from pindown.cli._choices import read_table
-from pindown.cli._console import unkept_progress
-from pindown.cli._options import Json, Quiet, Seed
-from pindown.cli._places import check_places, deliver
+from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
+from pindown.cli._places import deliver
 from pindown.errors import InputError
 
 __all__ = ["subagents"]
 
-_RECORD, _REPORT, _NO_WORK = "subagents.json", "report.html", "unfinished"
+_RECORD, _REPORT = "subagents.json", "report.html"
 
 
 def subagents(
@@ -50,27 +49,35 @@ def subagents(
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-subagents"),
     json: Json = None,
     seed: Seed = 0,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Find the fewest agents that explain choices, and what explains them in the fewest bits."""
-    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    unfinished = Unfinished(out, checkpoint)
+    unfinished.check(json, resume=resume)
     found = read_table(file, kind, by, ignore, drop_missing)
     if isinstance(found, dict):
         if subject not in found:
             names = ", ".join(list(found)[:10])
-            raise InputError(f"subject {subject!r}", f"one of {names}, …", "choose one with --subject")
+            got = "no --subject" if subject is None else f"no subject {subject!r}"
+            raise InputError(got, f"one of {names}{', …' * (len(found) > 10)}", "choose one with --subject")
         found = found[subject]
     elif subject is not None:
         raise InputError("--subject without --by", "the column that tells subjects apart", "give it with --by")
 
     from pindown.choices.subagents import subagents as search
 
-    with unkept_progress(quiet=quiet) as progress:
-        result = search(
-            found, seed, trade_probabilities=trade_probability, start=start, seconds=seconds, subject=subject or "",
-            progress=progress,
-        )  # fmt: skip
+    table = found
+    result = unfinished.run(
+        lambda progress: search(
+            table, seed, trade_probabilities=trade_probability, start=start, seconds=seconds, subject=subject or "",
+            progress=progress, checkpoint=unfinished.folder,
+        ),
+        quiet=quiet,
+    )  # fmt: skip
 
     from pindown.report.choices import write_choices_report
 
     deliver(result, write_choices_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
+    unfinished.done()

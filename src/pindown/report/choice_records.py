@@ -107,6 +107,7 @@ class Plain:
     SCHEMA: ClassVar[str] = "pindown/coherence/1"
     verdict: str
     kind: str
+    counted: str
     subject: str
     observations: int
     coherent: bool
@@ -154,12 +155,22 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """A trade of a contract, and the share of its offers that are taken."""
+
+    have: str
+    offered: str
+    taken: float
+
+
+@dataclass(frozen=True)
 class Committee:
     """A committee record."""
 
     SCHEMA: ClassVar[str] = "pindown/committee/1"
     verdict: str
     kind: str
+    counted: str
     subject: str
     observations: int
     size: int
@@ -170,7 +181,11 @@ class Committee:
     description_bits: Mapping[str, float]
     explanation: str
     contract_gain: Estimate
+    contract: tuple[Agreed, ...]
+    gains: tuple[float, ...]
     weights: tuple[float, ...]
+    proof: float | None
+    wording: Mapping[str, str]
     verified: bool
     seed: int
     seconds: float

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pindown.estimate import counted
 from pindown.report import charts
 from pindown.report.blocks import Column, Figure, Table
 from pindown.report.choice_records import Edge, Graph
@@ -13,6 +14,7 @@ from pindown.report.choice_records import Edge, Graph
 __all__ = ["lattice_figure", "preference_figure"]
 
 _MOST_NAMED = 40
+_MANY_EDGES, _FAINT, _FAINTEST = 80, 0.6, 0.2
 
 
 def preference_figure(graph: Graph, cycle: Sequence[str], noun: str) -> Figure:
@@ -21,19 +23,23 @@ def preference_figure(graph: Graph, cycle: Sequence[str], noun: str) -> Figure:
     Args:
         graph: the preferences.
         cycle: names, each preferred to the next; empty where the choices are coherent.
-        noun: what the nodes are.
+        noun: what one node is.
     """
     x, y = _places(graph)
     on = {name: k for k, name in enumerate(graph.nodes)}
     ring = [on[name] for name in cycle if name in on]
     steps = set(zip(ring, [*ring[1:], *ring[:1]], strict=True)) if len(ring) == len(cycle) > 1 else set()
     faint = [(a, b, s) for a, b, s in graph.edges if (a, b) not in steps]
-    traces = [_edges(faint, x, y), _nodes(graph, [k for k in range(len(x)) if k not in ring], x, y, "circle", "@s1")]
+    traces = [
+        _edges(faint, x, y, _FAINTEST if len(faint) > _MANY_EDGES else _FAINT),
+        _nodes(graph, [k for k in range(len(x)) if k not in ring], x, y, "circle", "@s1"),
+    ]
     if ring:
         traces.append(_nodes(graph, ring, x, y, "square", "@s2"))
     arrows = [_arrow(x[a], y[a], x[b], y[b]) for a, b in sorted(steps)]
     what = f"The ring {' over '.join([*cycle, cycle[0]])} is drawn with arrows." if steps else "There is no ring."
-    more = f" {graph.left_out:,} more {noun} are not drawn." if graph.left_out else ""
+    left = counted(graph.left_out, f"more {noun}")
+    more = f" {left} {'is' if graph.left_out == 1 else 'are'} not drawn." if graph.left_out else ""
     rows = [[graph.nodes[k], graph.ranks[k], sum(a == k for a, _, _ in graph.edges)] for k in range(len(x))]
     return Figure(
         title="Preferences",
@@ -46,11 +52,11 @@ def preference_figure(graph: Graph, cycle: Sequence[str], noun: str) -> Figure:
                 "annotations": arrows,
             },
         },
-        summary=f"{len(x)} {noun}, {len(graph.edges)} preferences. {what}{more}",
+        summary=f"{counted(len(x), noun)}, {counted(len(graph.edges), 'preference')}. {what}{more}",
         table=Table(
-            f"Ranks of the {noun}", [Column(noun), Column("rank", digits=0), Column("preferred to", digits=0)], rows
+            f"Ranks of the {noun}s", [Column(noun), Column("rank", digits=0), Column("preferred to", digits=0)], rows
         ),
-        caption=f"Higher is preferred; what stands in a ring cannot be ranked. {what}{more}",
+        caption=f"A line is a preference, for the higher end; what stands in a ring cannot be ranked. {what}{more}",
         height=460,
     )
 
@@ -83,14 +89,16 @@ def lattice_figure(orders: Sequence[Sequence[str]]) -> Figure:
     return Figure(
         title="What all members agree on",
         spec={
-            "data": [t for t in (_edges(cover, x, y), _nodes(graph, range(n), x, y, "circle", "@s1")) if t["x"]],
+            "data": [
+                t for t in (_edges(cover, x, y, _FAINT), _nodes(graph, range(n), x, y, "circle", "@s1")) if t["x"]
+            ],
             "layout": {
                 "showlegend": False,
                 "xaxis": _blank([min(x) - 0.7, max(x) + 0.7]),
                 "yaxis": _blank(),
             },
         },
-        summary=f"{n} items; the members agree on {agreed} of {n * (n - 1) // 2} pairs.",
+        summary=f"{counted(n, 'item')}; the members agree on {agreed} of {counted(n * (n - 1) // 2, 'pair')}.",
         table=Table(
             "Places in each member’s order",
             [Column("item"), *(Column(f"member {m + 1}", digits=0) for m in range(len(orders)))],
@@ -129,7 +137,7 @@ def _places(graph: Graph) -> tuple[list[float], list[float]]:
     return x, y
 
 
-def _edges(edges: Sequence[Edge], x: Sequence[float], y: Sequence[float]) -> charts.Trace:
+def _edges(edges: Sequence[Edge], x: Sequence[float], y: Sequence[float], opacity: float) -> charts.Trace:
     xs: list[float | None] = []
     ys: list[float | None] = []
     for a, b, _ in edges:
@@ -137,7 +145,7 @@ def _edges(edges: Sequence[Edge], x: Sequence[float], y: Sequence[float]) -> cha
         ys += [y[a], y[b], None]
     return {
         "type": "scatter", "mode": "lines", "x": xs, "y": ys, "hoverinfo": "skip",
-        "line": {"width": 1, "color": "@muted/0.35"},
+        "line": {"width": 1, "color": f"@muted/{opacity}"},
     }  # fmt: skip
 
 
