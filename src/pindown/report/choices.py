@@ -16,7 +16,7 @@ from pindown.report.choice_records import Coherence, Committee, Index, Plain, Ut
 from pindown.report.page import render_page
 from pindown.report.preference_graph import lattice_figure, preference_figure
 
-__all__ = ["coherence_sections", "committee_sections", "write_choices_report"]
+__all__ = ["coherence_sections", "committee_sections", "panel_sections", "write_choices_report"]
 
 PANEL = "pindown/coherence-panel/1"
 _INDICES = (
@@ -44,7 +44,7 @@ def write_choices_report(record: Mapping[str, Any], path: str | Path) -> None:
         committee = read_committee(record)
         sections, plain, title = committee_sections(record), committee, "Subagents"
     elif schema == PANEL:
-        sections, plain, title = _panel_sections(record), None, "Coherence of many subjects"
+        sections, plain, title = panel_sections(record), None, "Coherence of many subjects"
     else:
         sections, plain, title = coherence_sections(record), read_coherence(record).plain, "Coherence of choices"
     facts: list[tuple[str, str]] = []
@@ -360,7 +360,15 @@ def _explanations(c: Committee) -> Section:
     )
 
 
-def _panel_sections(record: Mapping[str, Any]) -> list[Section]:
+def panel_sections(record: Mapping[str, Any]) -> list[Section]:
+    """The sections of a report on many subjects.
+
+    Args:
+        record: what ``Panel.to_dict()`` gives, schema ``pindown/coherence-panel/1``.
+
+    Raises:
+        CheckpointError: where the record is damaged; the place is named.
+    """
     subjects = record.get("subjects")
     if not isinstance(subjects, Sequence) or isinstance(subjects, str) or not subjects:
         raise CheckpointError("a panel record without its subjects", PANEL, "the record is damaged: run it again")
