@@ -28,6 +28,11 @@ _INDICES = (
     ("swaps", "swaps"),
 )
 _NODES = {"budgets": "budgets", "policy": "states"}
+_PANEL_LIMITS = (
+    "Subjects whose choices would have passed whatever they were (vacuous) count as coherent: the share alone says "
+    "little where there are many of them.",
+    "The shares are those of these subjects. What their choices would be elsewhere is not measured.",
+)
 _MOST_ROWS = 2000
 _MOST_BARS = 40
 
@@ -385,7 +390,7 @@ def panel_sections(record: Mapping[str, Any]) -> list[Section]:
     if any(_stated(c.plain.ccei) for c in found):
         blocks.append(_spread(found))
     blocks.append(Table("Subjects", columns, rows, note=note))
-    sections = [Section("The verdict", (str(record.get("verdict", "")),), blocks)]
+    sections = [Section("The verdict", (str(record.get("verdict", "")),), blocks, limits=_PANEL_LIMITS)]
     drawn = next((s for s, c in zip(subjects, found, strict=True) if c.graph.nodes), None)
     if drawn is not None:
         worst = coherence_sections(drawn)

@@ -26,7 +26,8 @@ _TITLE = "pindown: one report"
 _SUBTITLE = "What was measured, in one page: verdicts, figures with their intervals, and what the figures do not say."
 _ESTIMATE = "pindown/estimate/1"
 TOUR = "pindown/tour/1"
-_HEADLINES = 2  # figures of each result that stand at the top of the page
+_ENDING = "All results"
+_HEADLINES = 3  # figures of each result that stand at the top of the page
 _LIMITS = (
     "Results stand side by side; nothing is added up. Bits of different kinds (how rare acceptable points are, what a "
     "source says, what a success rate needs, how good an outcome is) are never added, and bits of one kind can be "
@@ -114,7 +115,8 @@ def joined_page(records: Records, *, title: str = "") -> str:
     sections = [_glance(parts)]
     for part in parts:
         sections += [replace(s, part=part.name) for s in part.sections]
-    sections += [_measured(parts), Section("What the figures do not say", limits=_LIMITS)]
+    ending = (_measured(parts), Section("What the figures do not say", limits=_LIMITS))
+    sections += [replace(s, part=_ENDING) for s in ending]
     facts = [
         ("Results", notation.count(len(parts))),
         ("Figures", notation.count(sum(p.statuses.total() for p in parts))),

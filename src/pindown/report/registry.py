@@ -22,7 +22,8 @@ class Kind:
         part: what it is called in a joined report.
         sections: ``module:function`` below ``pindown.report``; the function makes sections from a record.
         made_by: what to run for such a record.
-        named: the record's keys that may hold the name of what was measured, the first that has one first.
+        named: the record's keys that may hold the name of what was measured, the first that has one first; a list
+            there holds things with names.
     """
 
     schema: str
@@ -47,13 +48,19 @@ class Kind:
 
     def name(self, record: Mapping[str, Any]) -> str:
         """What was measured, where the record says it."""
-        found = (record.get(key) for key in self.named)
-        return next((" ".join(text.split()) for text in found if isinstance(text, str) and text.strip()), "")
+        for key in self.named:
+            found = record.get(key)
+            several = found if isinstance(found, list) else [{"name": found}]
+            names = [one.get("name") for one in several if isinstance(one, Mapping)]
+            texts = [" ".join(name.split()) for name in names if isinstance(name, str) and name.strip()]
+            if texts:
+                return texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " and " + texts[-1]
+        return ""
 
 
 KINDS: tuple[Kind, ...] = (
     Kind("pindown/profile/1", "Measurement", "profile:profile_sections", "pindown.measure", ("reference",)),
-    Kind("pindown/audit/1", "Audit", "audit:audit_sections", "pindown audit"),
+    Kind("pindown/audit/1", "Audit", "audit:audit_sections", "pindown audit", ("subjects",)),
     Kind("pindown/in-depth/1", "One network in depth", "single:in_depth_sections", "pindown audit", ("solution",)),
     Kind("pindown/bitplanes/1", "Bit planes", "bitplanes:bitplanes_sections", "pindown bitplanes", ("subject",)),
     Kind("pindown/pruning/1", "Pruning", "single:weights_sections", "pindown.pruning"),
@@ -66,7 +73,8 @@ KINDS: tuple[Kind, ...] = (
          "pindown.learning_coefficient_over_training"),
     Kind("pindown/spectrum/1", "Spectrum", "single:spectrum_sections", "pindown.spectrum"),
     Kind("pindown/basin/1", "Basin", "single:basin_sections", "pindown.basin"),
-    Kind("pindown/network-comparison/1", "Networks compared", "networks:comparison_sections", "pindown.compare", ()),
+    Kind("pindown/network-comparison/1", "Networks compared", "networks:comparison_sections", "pindown.compare",
+         ("networks",)),
     Kind("pindown/sampler-comparison/1", "Optimiser against random solutions", "networks:samplers_sections",
          "pindown.compare_samplers", ()),
     Kind("pindown/compression-study/2", "Compression study", "study:study_sections", "pindown study compression",

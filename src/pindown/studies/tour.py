@@ -152,7 +152,7 @@ def _fermi(seed: int, jobs: int | None, progress: Told) -> Any:
     from pindown.fermi.estimate import estimate
     from pindown.fermi.human_values import human_values
 
-    return estimate(human_values(), seed, samples=1 << 12, sensitivity=1 << 8, progress=progress)
+    return estimate(human_values(), seed, samples=1 << 14, sensitivity=1 << 9, progress=progress)
 
 
 STOPS: tuple[Stop, ...] = (
