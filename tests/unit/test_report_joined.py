@@ -22,6 +22,7 @@ from pindown.cli.app import app, command_names
 from pindown.errors import CheckpointError, DataError, InputError
 from pindown.report.joined import first_verdicts, joined_page, read_results, write_joined_report
 from pindown.report.registry import KINDS, NO_RESULTS, kind_of
+from pindown.report.resources import _ink, _luminance
 from pindown.studies.tour import STOPS, Stop, tour
 
 SOURCE = Path(pindown.__file__).parent
@@ -173,6 +174,15 @@ def test_the_difference_of_networks_is_told_by_its_outcome(records: dict[str, di
     page = small_page({"c.json": records["network-comparison"]})
     assert "late lies below early in measure &lt;loss&gt;." in page
     assert "No difference between late and early is resolved in measure &lt;noise&gt; and measure" in page
+
+
+def test_numbers_on_a_heat_map_have_contrast() -> None:
+    for k in range(101):
+        cell = _luminance(k / 100)
+        ink = {"#000000": 0.0, "#ffffff": 1.0}[_ink(k / 100)]
+        assert (max(cell, ink) + 0.05) / (min(cell, ink) + 0.05) >= 4.5
+    assert _ink(0.0) == _ink(None) == "#000000"
+    assert _ink(1.0) == "#ffffff"
 
 
 # ---------------------------------------------------------------- what is refused
