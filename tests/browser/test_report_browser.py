@@ -119,8 +119,8 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     """What each chart shows: its marks, and how far it reaches beside its box."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.plot')].map((plot) => ({
-             marks: plot.querySelectorAll(
-                 '.scatterlayer .point, .scatterlayer .js-line, .errorbar, .barlayer .point, .heatmaplayer image').length,
+             marks: plot.querySelectorAll('.scatterlayer .point, .scatterlayer .js-line, .errorbar, ' +
+                 '.barlayer .point, .heatmaplayer image').length,
              ticks: plot.querySelectorAll('.xtick').length,
              over: plot.querySelector('.main-svg').getBoundingClientRect().right - plot.getBoundingClientRect().right,
              label: plot.getAttribute('aria-label'),
@@ -210,7 +210,7 @@ CONTRAST = """() => {
   return {
     paper,
     text: worst('p, dt, dd, th, td, li, a, summary, h1, h2, h3, .interval, .status', 'color'),
-    chart: worst('.plot text:not(.textpoint text)', 'fill'),
+    chart: worst('.plot text:not(.textpoint text):not(.bartext-inside)', 'fill'),
     lines: worst('.scatterlayer .js-line', 'stroke'),
   };
 }"""  # relative luminance and contrast ratio: WCAG 2.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from importlib import import_module
@@ -106,7 +107,7 @@ def test_headings_go_down_one_level_at_a_time(records: dict[str, dict[str, Any]]
     page = small_page({f"{name}.json": r for name, r in records.items()})
     levels = [int(n) for n in re.findall(r"<h([1-6])[ >]", page)]
     assert levels[0] == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
 
 
 def test_parts_stand_in_the_order_of_the_registry(records: dict[str, dict[str, Any]]) -> None:
@@ -242,7 +243,7 @@ def test_missing_files_folders_and_copies_are_refused(own_folder: Path, records:
     two = written(own_folder, "two.json", json.dumps(records["fermi"], indent=3))
     with pytest.raises(DataError, match=r"none\.json cannot be read"):
         read_results(["none.json"])
-    with pytest.raises(DataError, match="name the files in it|Name the files in it"):
+    with pytest.raises(DataError, match="Name the files in it"):
         read_results([own_folder])
     with pytest.raises(InputError, match=r"one\.json is named twice"):
         read_results([one, own_folder / "." / "one.json"])
@@ -282,11 +283,10 @@ def test_damage_is_refused_by_file_or_shown(records: dict[str, dict[str, Any]], 
     else:
         parent[chosen[-1]] = data.draw(DAMAGE)
     try:
-        page = small_page({"hurt.json": record})
+        said = small_page({"hurt.json": record})
     except CheckpointError as error:
-        assert str(error).startswith("hurt.json")
-    else:
-        assert page.startswith("<!doctype html>")
+        said = str(error)
+    assert said.startswith(("<!doctype html>", "hurt.json"))
 
 
 # ---------------------------------------------------------------- the commands

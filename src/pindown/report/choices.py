@@ -300,7 +300,7 @@ def _upright(x: float) -> dict[str, Any]:
 def _name(x: float, text: str) -> dict[str, Any]:
     """The name of an upright line, to the right of its upper end."""
     place = {"x": x, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "left", "xshift": 4}
-    return {**place, "text": charts.plain(text, 60), "showarrow": False, "font": {"color": "@s2"}}
+    return {**place, "text": charts.plain(text, 60), "showarrow": False, "font": {"color": "@ink"}}
 
 
 def committee_sections(record: Mapping[str, Any]) -> list[Section]:
