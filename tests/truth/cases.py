@@ -200,6 +200,7 @@ SMOOTH = [
 ]
 DISCRETE = [
     _subset("subset-overlap", 64, 16, 2, 1.0),
+    _subset("subset-overlap-40", 40, 12, 2, 1.0),
     _bits("all-ones", 32, 0, 1.0),
     _bits("few-zeros", 64, 10, 1.0),
 ]
@@ -218,6 +219,7 @@ LEFT_TO_SLOW = {
     "power-4",
     "power-6",
     "few-zeros",
+    "subset-overlap",
 }
 EVENTS = [replace(case, deep=case.name in LEFT_TO_SLOW) for case in SMOOTH + DISCRETE]
 BY_NAME = {case.name: case for case in [*EVENTS, *SMALL]}

@@ -94,6 +94,7 @@ def test_closed_form_is_at_most_half_the_weights_and_grows_with_the_widths() -> 
 def test_linear_regression_is_half_its_dimensions(method: str) -> None:
     found = learning_coefficient(linear(noise=0.7), method, precision=0.03, self_check=False)
     assert complaints(found, 10.0) == []
+    assert complaints(found, 11.0) != []  # the negative control: a tenth off is seen
 
 
 def test_true_weights_under_noise_lie_above_the_lowest_loss_and_the_curve_says_so() -> None:
@@ -106,10 +107,12 @@ def test_true_weights_under_noise_lie_above_the_lowest_loss_and_the_curve_says_s
     assert found.fit.shift > 0.5
 
 
+@pytest.mark.slow
 def test_a_deep_linear_network_without_signal() -> None:
     assert complaints(five_three_five(), 6.5) == []
 
 
+@pytest.mark.slow
 def test_the_checks_refuse_the_regular_answer_for_a_singular_model() -> None:
     """The negative control: half the number of weights, which a Laplace approximation would say, is 15."""
     assert complaints(five_three_five(), 15.0) != []

@@ -18,10 +18,10 @@ from pindown.network.results import Audit
 from pindown.network.subject import Subject
 from pindown.spaces.network import Normal
 
-QUICK = Settings(particles=32, chains=8, burn_in=8, sweeps=16, doublings=1)
+QUICK = Settings(particles=16, chains=4, burn_in=8, sweeps=16, doublings=1, warm_moves=4, warm_sweeps=8, leaps=6)
 OPTIONS = {"repeats": 2, "jobs": 1, "settings": QUICK, "in_depth": False}
 ROUGH_SIZES = Settings(
-    particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=2, warm_sweeps=4
+    particles=16, chains=2, burn_in=4, sweeps=8, doublings=0, warm_moves=2, warm_sweeps=4, leaps=4
 )  # fmt: skip
 ROUGH = {**OPTIONS, "settings": ROUGH_SIZES}
 

@@ -327,3 +327,14 @@ def test_questions_without_data_or_of_another_shape() -> None:
         subject.objective()(torch.zeros(1, 7))
     with pytest.raises(InputError, match="margin loss"):
         Subject(nn.Linear(3, 2), "mse", (X, torch.zeros(4, 2)), prior=Normal()).margin_objective()
+
+
+def test_a_device_is_checked_and_the_rest_stays() -> None:
+    subject = Subject(nn.Linear(3, 2), "mse", (torch.zeros(4, 3), torch.zeros(4, 2)), name="one", prior="he")
+    other = subject.on("cpu")
+    assert other.name == "one"
+    assert torch.equal(other.solutions[0].point, subject.solutions[0].point)
+    assert [p.source for p in other.space().parameters] == [p.source for p in subject.space().parameters]
+    for device in ("nowhere", "cuda:99"):
+        with pytest.raises(InputError, match=f"device '{device}'"):
+            subject.on(device)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checkpoint",
+    "Device",
     "DryRun",
     "Json",
     "Quiet",
@@ -33,6 +34,10 @@ T = TypeVar("T")
 WeightsFile = Annotated[
     Path | None,
     typer.Option(help="Trained weights for TARGET's model: a .safetensors, .pt or .pth file.", show_default=False),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Where to evaluate the network, as in cuda.", show_default="where TARGET's model is"),
 ]
 Json = Annotated[
     str | None,
@@ -80,13 +85,13 @@ def give_plan(plan: Any, json: str | None) -> None:
         give_json(plan.to_dict(), json)
 
 
-def subject_of_function(target: str, weights: Path | None) -> Subject:
+def subject_of_function(target: str, weights: Path | None, device: str | None = None) -> Subject:
     """The subject that the function ``target`` makes, with the weights of a file where there is one."""
     from pindown.cli._target import load_subject
 
     subject = load_subject(target)
-    if weights is None:
-        return subject
-    from pindown.network.weights_file import with_weights
+    if weights is not None:
+        from pindown.network.weights_file import with_weights
 
-    return subject.with_model(with_weights(subject.module, weights))
+        subject = subject.with_model(with_weights(subject.module, weights))
+    return subject if device is None else subject.on(device)

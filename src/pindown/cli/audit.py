@@ -11,6 +11,7 @@ import typer
 from pindown.cli._console import show
 from pindown.cli._options import (
     Checkpoint,
+    Device,
     DryRun,
     Json,
     Quiet,
@@ -66,6 +67,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    device: Device = None,
     dry_run: DryRun = False,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
@@ -76,6 +78,8 @@ def audit(
         raise InputError("--weights without TARGET", "a function that makes the model they belong to")
     if checkpoints is not None and target is None:
         raise InputError("--checkpoints without TARGET", "a function that makes the model they belong to")
+    if device is not None and target is None:
+        raise InputError("--device without TARGET", "a network large enough for one", "the built-in two are not")
     unfinished = Unfinished(out, checkpoint)
     if not dry_run:
         unfinished.check(json, resume=resume)
@@ -83,7 +87,7 @@ def audit(
     from pindown.network.audit import audit as audit_subject
     from pindown.network.audit import audit_digits, plan_audit
 
-    subject = None if target is None else subject_of_function(target, weights)
+    subject = None if target is None else subject_of_function(target, weights, device)
     if dry_run or (subject is not None and not quiet):
         plan = plan_audit(subject, full=full, repeats=repeats, jobs=jobs)
         if dry_run:

@@ -10,6 +10,7 @@ import typer
 from pindown.cli._console import show
 from pindown.cli._options import (
     Checkpoint,
+    Device,
     DryRun,
     Json,
     Quiet,
@@ -55,6 +56,7 @@ def bitplanes(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Sequences a batch, for a language model.")] = 8,
     weights: WeightsFile = None,
+    device: Device = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Use the held-out data in place of training.")] = False,
     include: Annotated[
         list[str] | None, typer.Option(help="Glob of tensors to measure; can be given again.", show_default="all")
@@ -78,7 +80,7 @@ def bitplanes(
     unfinished = Unfinished(out, checkpoint)
     if not dry_run:
         unfinished.check(json, resume=resume)
-    subject = _subject(target, data, batch, weights)
+    subject = _subject(target, data, batch, weights, device)
 
     from pindown.network.bitplanes import bitplanes as measure
     from pindown.network.bitplanes import plan_bitplanes
@@ -107,7 +109,7 @@ def bitplanes(
         show(f"Written: {', '.join(map(str, files))}", error=json == STDOUT)
 
 
-def _subject(target: str, data: Path | None, batch: int, weights: Path | None) -> Subject:
+def _subject(target: str, data: Path | None, batch: int, weights: Path | None, device: str | None) -> Subject:
     if Path(target).is_dir():
         if data is None:
             raise InputError(f"the folder {target} without --data", "a file of token numbers", "give it with --data")
@@ -115,7 +117,8 @@ def _subject(target: str, data: Path | None, batch: int, weights: Path | None) -
             raise InputError("--weights for a folder, which holds its own", "one of the two", "leave out --weights")
         from pindown.network.pretrained import pretrained
 
-        return pretrained(target, data, batch_size=batch)
+        subject = pretrained(target, data, batch_size=batch)
+        return subject if device is None else subject.on(device)
     if data is not None:
         raise InputError("--data for a function, whose subject holds its own", "a folder", "leave out --data")
-    return subject_of_function(target, weights)
+    return subject_of_function(target, weights, device)

@@ -18,7 +18,7 @@ from torch import Tensor
 from pindown.errors import CheckpointError
 from pindown.files import write_atomically
 
-__all__ = ["Checkpoint", "fingerprint"]
+__all__ = ["Checkpoint", "fingerprint", "placed"]
 
 SCHEMA = "pindown/checkpoint/1"
 
@@ -28,6 +28,15 @@ def fingerprint(parts: dict[str, Any], values: Tensor) -> str:
     rounded = [f"{v:.5g}" for v in values.double().tolist()]
     text = json.dumps({**parts, "values": rounded}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def placed(state: Any, device: torch.device) -> Any:
+    """What a checkpoint held, which loads on the processor, with its tensors moved to ``device``."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {k: placed(v, device) for k, v in state.items()}
+    return type(state)(placed(v, device) for v in state) if isinstance(state, list | tuple) else state
 
 
 class Checkpoint:

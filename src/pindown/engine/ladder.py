@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
+from pindown.engine.checkpoint import placed
 from pindown.engine.moves import MOST_CORRELATED, Chains, StepSizes, hamiltonian
 from pindown.engine.objective import Objective
 from pindown.engine.rotation import Rotation
@@ -307,10 +308,11 @@ class Ladder:
         turned = state["rotation"]
         self.objective.rotation = None if turned is None else Rotation.from_state(turned)
         self.curve = Curve(*(t.numpy() for t in state["curve"]))
-        self.rungs = [Rung(*r) for r in state["rungs"]]
+        self.rungs = [Rung(*r) for r in placed(state["rungs"], self.objective.device)]
         self.status = None if state["status"] is None else Status(state["status"])
         self.lowest = state["lowest"]
-        self._chains = None if state["chains"] is None else Chains(*state["chains"])
+        chains = placed(state["chains"], self.objective.device)
+        self._chains = None if chains is None else Chains(*chains)
         if state["warp"] is not None:
             self._warp = Warp.from_state(state["warp"], self.objective.device)
         self._centre, self._beta = state["numbers"]

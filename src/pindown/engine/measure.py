@@ -198,7 +198,7 @@ class _Run:
             diagnostics=diagnostics | {"runs": [i.diagnostics for i in islands]},
             two_sided=compare_sides(islands, self.tolerance, space.reference) if self.known is not None else None,
             plateau_tries=0 if pilot is None else pilot.tries,
-            source=Source(space, tasks[0].loss),
+            source=Source(space, tasks[0].loss, self.device),
         )
 
     def second(
@@ -291,7 +291,7 @@ def _enumerated(
         float(value[0]), points, loss[best], np.zeros(best.size), best.astype(np.int64), empty, empty, math.nan, empty,
         objective.evaluations, 0, objective.non_finite, time.perf_counter() - began, {"points": space.size},
     )  # fmt: skip
-    source = Source(space, _numpy_or_torch(objective))
+    source = Source(space, _numpy_or_torch(objective), objective.device)
     return Profile(
         tolerance, space.dim, space.reference, "enumeration", seed, Status.REACHED, (island,),
         time.perf_counter() - began, diagnostics, source=source,

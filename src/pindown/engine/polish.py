@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pindown.engine.checkpoint import placed
 from pindown.engine.controls import virial
 from pindown.engine.ladder import Ladder
 from pindown.engine.moves import Chains, StepSizes, hamiltonian, swap_neighbours
@@ -205,17 +206,18 @@ class Polish:
     @classmethod
     def from_state(cls, objective: Objective, rng: torch.Generator, state: dict[str, Any]) -> Polish:
         """Take up where :meth:`state` left off."""
+        moving = placed({k: state[k] for k in ("beta", "chains", "sizes", "rates", "swaps")}, objective.device)
         return cls(
             objective,
             rng,
             Warp.from_state(state["warp"], objective.device),
-            state["beta"],
-            Chains(*state["chains"]),
-            StepSizes(*state["sizes"]),
+            moving["beta"],
+            Chains(*moving["chains"]),
+            StepSizes(*moving["sizes"]),
             [t.numpy() for t in state["losses"]],
             [t.numpy() for t in state["sums"]],
-            [(z, a.numpy(), o.numpy()) for z, a, o in state["snapshots"]],
-            state["rates"],
-            state["swaps"],
+            [(z.to(objective.device), a.numpy(), o.numpy()) for z, a, o in state["snapshots"]],
+            moving["rates"],
+            moving["swaps"],
             state["sweeps"],
         )

@@ -46,7 +46,7 @@ def learning_coefficients(recorded: Recorded, warp: Warp) -> tuple[Array, Array,
     inner, beta = inner[:, positive], recorded.beta[1:][positive]
     if not beta.size:
         return np.empty(0), np.empty(0), np.empty(0)
-    slope = warp.value_and_slope(torch.as_tensor(inner))[1].numpy()
+    slope = warp.arrays(inner)[1]
     value = controlled(beta[None, :, None] * slope * inner, recorded.sums[:, 1:][:, positive]).mean((0, 2))
     mean, log_mean = inner.mean((0, 2)), np.log(inner).mean((0, 2))
     trend = _trend(log_mean, value)

@@ -26,10 +26,11 @@ _ACCEPTANCE = 0.4
 
 @dataclass(frozen=True)
 class Source:
-    """What the closing moves need: the space and the loss of the measurement."""
+    """What the closing moves need: the space and the loss of the measurement, and where its points are held."""
 
     space: Space
     loss: Loss
+    device: torch.device | str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def draw(islands: Sequence[Island], source: Source | None, t: float, n: int | No
         )  # fmt: skip
     if n is not None and n < 1:
         raise InputError(f"n = {n}", "a whole number of 1 or more")
-    rng = torch_generator(seed, 0x501)
+    rng = torch_generator(seed, 0x501, device=source.device)
     numpy_rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0x501,)))
     count = n if n is not None else 50 * len(usable)
     points, runs, ancestors, size = [], [], 0, 0.0
@@ -85,7 +86,7 @@ def draw(islands: Sequence[Island], source: Source | None, t: float, n: int | No
         points.append(island.points[torch.as_tensor(pick)])
         runs.append(np.full(m, island.index))
         ancestors += len(np.unique(island.ancestor[pick]))
-    x = _moved(torch.cat(points), source, t, rng)
+    x = _moved(torch.cat(points).to(source.device), source, t, rng)
     return Draws(x, np.concatenate(runs), ancestors, size)
 
 
@@ -95,7 +96,7 @@ def _moved(x: Tensor, source: Source, t: float, rng: torch.Generator) -> Tensor:
         for _ in range(_MOVES):
             proposal = source.space.propose(x, scale, rng=rng)
             value = source.loss(proposal) if not isinstance(x, np.ndarray) else None
-            taken = torch.as_tensor(value).double() <= t
+            taken = torch.as_tensor(value, device=x.device).double() <= t
             x = torch.where(taken.unsqueeze(-1), proposal, x)
             scale = min(1.0, scale * math.exp(float(taken.double().mean()) - _ACCEPTANCE))
     return x

@@ -239,7 +239,7 @@ class Warp:
 
     def depths(self, loss: Array) -> Array:
         """Depths at losses by the warp's own curve, held at the ends."""
-        return self.depth_of(self._numpy(loss)[0])
+        return self.depth_of(self.arrays(loss)[0])
 
     def extended(self, curve: Curve, sample: Array, beta: float) -> Curve:
         """The curve on whose continuation this warp rests, corrected where the samples of one stage stand.
@@ -253,7 +253,7 @@ class Warp:
         if trusted(factor):
             return curve.below(at, slope)
         # So wrong a slope is not as wrong all over the stage. Such a stage is narrow, and its ranks will do.
-        weight = beta * self._numpy(sample)[0]
+        weight = beta * self.arrays(sample)[0]
         share = np.logaddexp.accumulate(weight)
         size = np.exp(2.0 * share - np.logaddexp.accumulate(2.0 * weight))
         most = int(_UPPER * (sample.size - 1))
@@ -271,7 +271,7 @@ class Warp:
         return curve.below(at, slope / factor * np.clip(factor, 1.0 / _TRUSTED, _TRUSTED))
 
     def _slopes(self, loss: Array) -> Array:
-        h, slope = self._numpy(loss)
+        h, slope = self.arrays(loss)
         return slope * np.exp(self.schedule.log_beta(self.depth_of(h)))
 
     def corrected(self, losses: list[Array], beta: Array) -> tuple[Array, Array, Array]:
@@ -298,7 +298,8 @@ class Warp:
         )
         return at, factor * self._slopes(at), factor
 
-    def _numpy(self, loss: Array) -> tuple[Array, Array]:
+    def arrays(self, loss: Array) -> tuple[Array, Array]:
+        """:meth:`value_and_slope` at losses on the processor, wherever the warp is."""
         value, slope = self.value_and_slope(torch.as_tensor(loss, device=self._knots.device))
         return value.cpu().numpy(), slope.cpu().numpy()
 

@@ -131,10 +131,11 @@ def curvature_diagonal(
     tell = progress or (lambda share, text: None)
     x = point.detach().to(subject.device, subject.space().dtype)
     try:
-        if kind == "hessian":
-            assert probes is not None
-            return _hessian(subject, x, _rounded(probes), seed, tell)
-        return _exact(subject, x, tell) if probes is None else _sampled(subject, x, _rounded(probes), seed, tell)
+        with torch.backends.cudnn.flags(enabled=False):  # its recurrent layers have a gradient in training mode only
+            if kind == "hessian":
+                assert probes is not None
+                return _hessian(subject, x, _rounded(probes), seed, tell)
+            return _exact(subject, x, tell) if probes is None else _sampled(subject, x, _rounded(probes), seed, tell)
     except FORWARD_ERRORS as error:
         if isinstance(error, InputError):
             raise

@@ -18,7 +18,15 @@ from pindown.network.data import Batches, Inputs
 from pindown.network.heads import Head
 from pindown.spaces.network import Weights
 
-__all__ = ["FORWARD_ERRORS", "Forward", "GenericNetwork", "activation_bytes", "evaluation_copy", "plain_attention"]
+__all__ = [
+    "FORWARD_ERRORS",
+    "Forward",
+    "GenericNetwork",
+    "activation_bytes",
+    "evaluation_copy",
+    "full_precision",
+    "plain_attention",
+]
 
 # What torch and user modules raise where an operation, a shape or a type does not fit.
 FORWARD_ERRORS = (
@@ -32,6 +40,7 @@ FORWARD_ERRORS = (
     AssertionError,
 )
 _MEMORY = 1_000_000_000
+_ALIGNMENT = 16  # bytes
 
 
 def evaluation_copy(model: nn.Module) -> tuple[nn.Module, list[str]]:
@@ -100,6 +109,7 @@ class Forward:
         buffers = {n: b.detach() for n, b in module.named_buffers()}
         self.fixed = {n: v for n, v in own.items() if n not in moving} | buffers
         self._places = _places(module)
+        self._recurrent = any(isinstance(m, nn.RNNBase) for m in module.modules())
         # functional_call puts tensors into the module for the time of the call: one thread at a time.
         self._lock = threading.Lock()
 
@@ -125,20 +135,34 @@ class Forward:
 
     def __call__(self, x: Tensor, inputs: Inputs) -> Tensor:
         """Outputs ``(N, B, …)`` at ``x`` ``(N, D)``, differentiable in ``x``."""
-        with self._lock:
+        with self._lock, self.kernels(x):
             if self.path == "vmap":
                 with plain_attention():
                     return torch.func.vmap(lambda w: self.one(w, inputs))(self.space.unflatten(x))
-            return torch.stack([self.one(self.space.unflatten(row), inputs) for row in x])
+            return torch.stack([self.one(self.parameters(row), inputs) for row in x])
 
     def paired(self, x: Tensor, inputs: Inputs) -> Tensor:
         """Outputs ``(N, B, …)`` of networks ``x`` ``(N, D)``, each on inputs of its own: ``(N, B, …)``."""
-        with self._lock:
+        with self._lock, self.kernels(x):
             if self.path == "vmap":
                 with plain_attention():
                     return torch.func.vmap(self.one)(self.space.unflatten(x), inputs)
             rows = [tuple(t[i] for t in inputs) if isinstance(inputs, tuple) else inputs[i] for i in range(len(x))]
-            return torch.stack([self.one(self.space.unflatten(w), own) for w, own in zip(x, rows, strict=True)])
+            return torch.stack([self.one(self.parameters(w), own) for w, own in zip(x, rows, strict=True)])
+
+    def parameters(self, point: Tensor) -> dict[str, Tensor]:
+        """The parameters at one point ``(D,)``, where fused kernels can take them.
+
+        Views of a point begin anywhere; on a GPU torch's fused kernels fault on what is not aligned.
+        """
+        views = self.space.unflatten(point)
+        if point.device.type == "cpu":
+            return views
+        return {name: view.clone() if view.data_ptr() % _ALIGNMENT else view for name, view in views.items()}
+
+    def kernels(self, x: Tensor) -> contextlib.AbstractContextManager[None]:
+        """Where to run the module, and what differentiates it: see :func:`full_precision`."""
+        return full_precision(x, recurrent=self._recurrent)
 
     def probe(self, x: Tensor, inputs: Inputs) -> tuple[Tensor, str]:
         """Run two points on a few examples and settle on a path.
@@ -151,8 +175,8 @@ class Forward:
         """
         self.path = "loop"
         try:
-            with torch.no_grad():
-                first = self.one(self.space.unflatten(x[0]), inputs)
+            with torch.no_grad(), self.kernels(x):
+                first = self.one(self.parameters(x[0]), inputs)
         except FORWARD_ERRORS as error:
             raise InputError(
                 f"the model failed on its data ({type(error).__name__}: {error})",
@@ -216,6 +240,24 @@ def plain_attention() -> Generator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+@contextlib.contextmanager
+def full_precision(x: Tensor, *, recurrent: bool = False) -> Generator[None]:
+    """Keep a GPU's convolutions to the format's own precision, and recurrent layers to kernels with a gradient.
+
+    By default cuDNN rounds the float32 factors of a convolution to ten bits (TF32), more than a step of a chain or a
+    bit plane changes; and its recurrent layers have a gradient in training mode only.
+    """
+    if x.device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(
+        enabled=cudnn.enabled and not recurrent, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    ):  # fmt: skip
+        yield
+
+
 class GenericNetwork:
     """Losses and gradients of any module on fixed batches.
 
@@ -255,7 +297,7 @@ class GenericNetwork:
             return head.value(total, self.count), slope
         sums = []
         for inputs, targets in batches:
-            with torch.enable_grad():
+            with torch.enable_grad(), self.forward.kernels(x):
                 leaf = x.detach().requires_grad_(True)
                 part = head.sums(self.forward(leaf, inputs), targets)
                 scaled = part * head.factors(part.detach() if simple else total, self.count)
@@ -289,7 +331,7 @@ def activation_bytes(forward: Forward, point: Tensor, inputs: Inputs, batch: int
     hooks = [m.register_forward_hook(count) for m in leaves]
     try:
         with torch.no_grad():
-            forward.one(forward.space.unflatten(point), inputs)
+            forward.one(forward.parameters(point), inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -57,7 +57,7 @@ def read_sample(given: Any, inputs: Tensor, what: str) -> FunctionSample:
     if isinstance(given, FunctionSample):
         labels: Any = given.labels
     elif isinstance(given, Labelled):
-        labels = given.labels(inputs).numpy()
+        labels = given.labels(inputs).cpu().numpy()
     elif isinstance(given, Tensor | np.ndarray):
         labels = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
     elif isinstance(given, Sequence) and given and all(isinstance(m, nn.Module) for m in given):
@@ -85,5 +85,5 @@ def _module_labels(model: nn.Module, inputs: Tensor) -> NDArray[np.int64]:
         copy, _ = evaluation_copy(model)
         out = copy(inputs)
     if out.ndim == 1 or out.shape[-1] == 1:
-        return (out.reshape(len(inputs)) > 0).long().numpy()
-    return out.argmax(-1).reshape(len(inputs)).numpy()
+        return (out.reshape(len(inputs)) > 0).long().cpu().numpy()
+    return out.argmax(-1).reshape(len(inputs)).cpu().numpy()

@@ -101,7 +101,7 @@ class Minibatches:
 
     def _generic(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         inputs: Any = tuple(t[rows] for t in self.inputs) if isinstance(self.inputs, tuple) else self.inputs[rows]
-        with torch.enable_grad():
+        with torch.enable_grad(), self.local.subject.forward.kernels(x):
             leaf = x.detach().requires_grad_(True)
             sums = self._sums(self.local.subject.forward.paired(leaf, inputs), self.targets[rows])
             (slope,) = torch.autograd.grad(sums.sum(), leaf)

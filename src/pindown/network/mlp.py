@@ -168,14 +168,19 @@ class LayeredNetwork:
         other = copy.copy(self)
         other._local, other._placed = threading.local(), {}
         other._maps = [None, *(m.to(self.dtype) for m in maps[1:])]
-        first = maps[0].to(self.dtype)
-        turned = [_times(columns.T, first, transposed=True) for _, columns, _ in self._blocks]
+        turned = [_times(columns.T, maps[0].to(columns), transposed=True) for _, columns, _ in self._blocks]
         other._unseen = _leading_zeros(turned)
         other._blocks = []
         for rows, (_, _, prepared) in zip(turned, self._blocks, strict=True):
             seen = rows[:, other._unseen :]
             other._blocks.append((seen.contiguous(), seen.T.contiguous(), prepared))
         return other
+
+    def _map(self, layer: int, device: torch.device) -> Tensor | None:
+        mapped = self._maps[layer]
+        if mapped is not None and mapped.device != device:
+            mapped = self._maps[layer] = mapped.to(device)
+        return mapped
 
     @property
     def flops(self) -> int:
@@ -269,7 +274,7 @@ class LayeredNetwork:
     ) -> None:
         k = len(x)
         for i in range(len(self.layers) - 1, -1, -1):
-            layer, mapped = self.layers[i], self._maps[i]
+            layer, mapped = self.layers[i], self._map(i, x.device)
             columns = layer.inputs + (layer.bias is not None)
             if i == 0:
                 columns -= self._unseen
@@ -305,7 +310,7 @@ class LayeredNetwork:
 
     def _weights(self, x: Tensor, i: int) -> tuple[Tensor, Tensor | None]:
         """Matrices ``(k, outputs, inputs)`` and biases ``(k, outputs)`` of a layer above the first."""
-        layer, mapped = self.layers[i], self._maps[i]
+        layer, mapped = self.layers[i], self._map(i, x.device)
         if mapped is None:
             weight = x[:, layer.weight].view(len(x), layer.outputs, layer.inputs)
             return weight, None if layer.bias is None else x[:, layer.bias]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pindown.errors import InputError
 from pindown.network.data import Inputs
-from pindown.network.forward import FORWARD_ERRORS, plain_attention
+from pindown.network.forward import FORWARD_ERRORS, full_precision, plain_attention
 from pindown.network.subject import Subject
 
 __all__ = ["ReplacedLoss", "WeightTensor", "weight_tensors"]
@@ -179,14 +179,15 @@ class ReplacedLoss:
         return self.path == "vmap" and self._together[key]
 
     def _several(self, replaced: Mapping[str, Tensor]) -> list[float]:
-        n = len(next(iter(replaced.values())))
+        like = next(iter(replaced.values()))
         total: Any = 0.0
         for inputs, targets in self._batches:
-            if n > 1:
-                with plain_attention():
-                    outputs = torch.func.vmap(lambda w, x=inputs: self._call(w, x))(dict(replaced))
-            else:
-                outputs = self._call({k: v[0] for k, v in replaced.items()}, inputs).unsqueeze(0)
+            with full_precision(like):
+                if len(like) > 1:
+                    with plain_attention():
+                        outputs = torch.func.vmap(lambda w, x=inputs: self._call(w, x))(dict(replaced))
+                else:
+                    outputs = self._call({k: v[0] for k, v in replaced.items()}, inputs).unsqueeze(0)
             total = total + self._sums(outputs, targets)
         return [float(v) for v in self._head.value(total, self._count)]
 

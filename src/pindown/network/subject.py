@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -242,8 +243,7 @@ class Subject:
 
     def outputs(self, x: Tensor, inputs: Inputs) -> Tensor:
         """Outputs ``(N, B, …)`` on inputs ``(B, …)`` at points ``x`` ``(N, D)``, without gradient."""
-        parts = [out for _, out in self._outputs(self._kept(self._head), x, inputs)]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return torch.cat([out for _, out in self._outputs(self._kept(self._head), x, inputs)])
 
     @property
     def differentiable(self) -> bool:
@@ -257,8 +257,6 @@ class Subject:
 
     def with_solutions(self, solutions: Iterable[Mapping[str, Tensor] | nn.Module | Solution]) -> Subject:
         """The same subject with these trained weights in place of its solutions."""
-        import copy
-
         twin = copy.copy(self)
         twin.solutions = tuple(twin._solution(s, i) for i, s in enumerate(solutions))
         return twin
@@ -274,8 +272,25 @@ class Subject:
 
     def with_model(self, model: nn.Module) -> Subject:
         """The same subject around another copy of its model, such as one with trained weights."""
-        other = Subject(model, **self._rebuild)
+        return self._rebuilt(model)
+
+    def _rebuilt(self, model: nn.Module, **changes: Any) -> Subject:
+        other = Subject(model, **{**self._rebuild, **changes})
         other.notes = list(dict.fromkeys([*self.notes, *other.notes]))
+        return other
+
+    def on(self, device: str | torch.device) -> Subject:
+        """The same subject, evaluated on another device.
+
+        Raises:
+            InputError: where torch has no such device here.
+        """
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"device {str(device)!r} ({str(error).splitlines()[0]})", "one that is here") from error
+        other = self._rebuilt(self.module, device=device)
+        other.solutions = tuple(replace(s, point=s.point.to(other.device)) for s in self.solutions)
         return other
 
     def reaching(self) -> tuple[Subject, str]:
@@ -290,10 +305,8 @@ class Subject:
         outside = int((~self._space.inside(points)).sum())
         if not outside:
             return self, ""
-        changed: dict[str, Any] = {**self._rebuild, "prior": "normal"}
-        other = Subject(self.module, **changed)
+        other = self._rebuilt(self.module, prior="normal")
         other.solutions = self.solutions
-        other.notes = list(dict.fromkeys([*self.notes, *other.notes]))
         return other, (
             f"{outside} of {points.numel()} trained weights lie beyond the ends of their own uniform initialisation. "
             'The prior is the normal of the same mean and variance; Subject(…, prior="own") keeps the uniform one.'
@@ -391,9 +404,7 @@ class Subject:
 
     def _solution(self, given: Mapping[str, Tensor] | nn.Module | Solution, number: int) -> Solution:
         if isinstance(given, Solution):
-            if tuple(given.point.shape) != (self._space.dim,):
-                raise InputError(f"solution {given.name} of shape {tuple(given.point.shape)}", f"({self._space.dim},)")
-            return given
+            return solution_of(self, given)
         if not isinstance(given, nn.Module | Mapping):
             raise InputError(f"a solution of type {type(given).__name__}", "a state dict, a module or a Solution")
         return Solution(f"run {number}", self._space.flatten(given).to(self.device))

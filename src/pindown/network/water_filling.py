@@ -275,7 +275,7 @@ class _Filling:
         reference = "Gaussian test channel at these rates, training examples as given"
         rise = Estimate(math.inf, math.nan, unit, status=Status.NON_FINITE, reference=reference)
         if bool(torch.isfinite(first).all()):
-            mean, error = mean_and_stderr(first.numpy())
+            mean, error = mean_and_stderr(first.cpu().numpy())
             rise = Estimate(mean, error, unit, reference=reference, dof=float(max(len(first) - 1, 1)))
         if self.nothing:
             return rise, self._bits(self.where)
