@@ -19,6 +19,7 @@ import depth_fixture as deep
 import numpy as np
 import pytest
 import report_fixture as fixture
+from joined_fixture import every_record
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import pindown
@@ -27,7 +28,9 @@ from pindown.report.audit import write_audit_report
 from pindown.report.bitplanes import write_bitplanes_report
 from pindown.report.choices import write_choices_report
 from pindown.report.fermi import write_fermi_report
+from pindown.report.joined import write_joined_report
 from pindown.report.landscape import write_landscape_report
+from pindown.report.registry import KINDS
 from pindown.report.resources import write_resources_report
 from pindown.report.values import write_values_report
 from pindown.values.choice_sources import Comparisons
@@ -84,7 +87,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     farm = pindown.LinearProgram([3, 2], [[1, 1], [1, 0]], high=[4, 9], maximise=True, rows=["land", "seed"])
     wanted = pindown.convergence(farm, ["positive", "single", "permuted"], objectives=60)
     write_resources_report(wanted.to_dict(), folder / "resources.html")
-    more = ("planes", "choices", "committee", "values", "arrangements", "fermi", "landscape", "resources")
+    write_joined_report({f"results/{name}.json": r for name, r in every_record().items()}, folder / "joined.html")
+    more = ("planes", "choices", "committee", "values", "arrangements", "fermi", "landscape", "resources", "joined")
     return {name: folder / f"{name}.html" for name in (*RECORDS, *more)}
 
 
@@ -154,6 +158,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("fermi", 9),
         ("landscape", 3),
         ("resources", 2),
+        ("joined", 60),
     ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -223,15 +228,16 @@ CONTRAST = """() => {
   return {
     paper,
     text: worst('p, dt, dd, th, td, li, a, summary, h1, h2, h3, .interval, .status', 'color'),
-    chart: worst('.plot text', 'fill'),
+    chart: worst('.plot text:not(.textpoint text):not(.bartext-inside)', 'fill'),
     lines: worst('.scatterlayer .js-line', 'stroke'),
   };
 }"""  # relative luminance and contrast ratio: WCAG 2.2
 
 
+@pytest.mark.parametrize("name", ["hard", "joined"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_and_lines_have_contrast_in_light_and_dark(browser, reports, scheme):
-    with Tab(browser, reports["hard"], color_scheme=scheme) as tab:
+def test_text_and_lines_have_contrast_in_light_and_dark(browser, reports, scheme, name):
+    with Tab(browser, reports[name], color_scheme=scheme) as tab:
         found = tab.page.evaluate(CONTRAST)
         assert found["paper"] > 0.8 if scheme == "light" else found["paper"] < 0.05
         assert found["text"] >= 4.5
@@ -273,7 +279,8 @@ asked.then((outcome) => { window.probe.fetch = outcome; });
 """
 
 
-def test_a_probe_inside_the_page_can_neither_eval_nor_reach_a_server(browser, reports, tmp_path):
+@pytest.mark.parametrize("report", ["digits", "joined"])
+def test_a_probe_inside_the_page_can_neither_eval_nor_reach_a_server(browser, reports, tmp_path, report):
     """The probe is let in by its own hash; a server on this machine, which the browser could reach, hears nothing."""
     heard: list[str] = []
 
@@ -292,7 +299,7 @@ def test_a_probe_inside_the_page_can_neither_eval_nor_reach_a_server(browser, re
         address = f"http://127.0.0.1:{server.server_port}"
         probe = PROBE.replace("ADDRESS", address)
         digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
-        html = reports["digits"].read_text(encoding="utf-8")
+        html = reports[report].read_text(encoding="utf-8")
         policed = html.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
         policed = policed.replace("</body>", f"<script>{probe}</script></body>")
         policy = re.search(r"<meta http-equiv=\"Content-Security-Policy\".*?>", policed)
@@ -460,3 +467,52 @@ def test_without_javascript_the_figures_are_still_there(browser, reports):
     expect(page.locator("figure table").first).to_be_visible()
     expect(page.get_by_text("923.3 ± 2.1").first).to_be_visible()
     context.close()
+
+
+def test_a_joined_page_leads_to_each_of_its_parts_by_keyboard(browser, reports):
+    with Tab(browser, reports["joined"]) as tab:
+        links = tab.page.locator(".nav-part a").all()
+        assert len(links) == len(KINDS) + 1
+        for link in (links[0], links[len(links) // 2], links[-1]):
+            link.press("Enter")
+            name = link.inner_text()
+            heading = tab.page.get_by_role("heading", name=name, exact=True, level=2)
+            expect(heading).to_be_in_viewport()
+        card = tab.page.locator(".card-title a").nth(3)
+        card.press("Enter")
+        expect(tab.page.get_by_role("heading", name=card.inner_text(), exact=True, level=2)).to_be_in_viewport()
+
+
+def test_the_contents_of_a_joined_page_fit_a_phone(browser, reports):
+    with Tab(browser, reports["joined"], viewport=PHONE, is_mobile=True, has_touch=True) as tab:
+        expect(tab.page.locator(".nav-part a").first).to_be_visible()
+        assert tab.page.locator("nav ol.of-part:visible").count() == 0
+        height = tab.page.locator("nav").bounding_box()["height"]
+        assert height < 1.6 * PHONE["height"]
+
+
+@pytest.mark.parametrize("name", ["digits", "joined"])
+def test_no_table_is_wider_than_the_paper(browser, reports, name):
+    """Chromium shrinks a page to its widest table: 680 CSS pixels is A4 less its margins."""
+    with Tab(browser, reports[name], viewport={"width": 680, "height": 960}) as tab:
+        tab.page.emulate_media(media="print")
+        tab.page.wait_for_selector("html.printing", state="attached")
+        wide = tab.page.evaluate(
+            """() => [...document.querySelectorAll('table, .plot, .cards, .notice, .facts')]
+                .filter((e) => e.offsetParent && e.getBoundingClientRect().right > 681)
+                .map((e) => [e.tagName, e.className, e.getBoundingClientRect().right, e.innerText.slice(0, 60)])"""
+        )
+        assert wide == []
+
+
+def test_all_results_sort_and_copy_in_one_table(browser, reports):
+    with Tab(browser, reports["joined"], permissions=["clipboard-read", "clipboard-write"]) as tab:
+        region = tab.page.get_by_role("region", name="Every result (scrolls sideways)")
+        region.get_by_role("button", name="figures").press("Enter")
+        tab.page.get_by_role("button", name="Copy as CSV: Every result").press("Enter")
+        expect(tab.page.get_by_text(f"Copied {len(KINDS)} rows")).to_be_visible()
+        rows = list(csv.DictReader(io.StringIO(tab.page.evaluate("navigator.clipboard.readText()"))))
+        assert {row["schema"] for row in rows} == {kind.schema for kind in KINDS}
+        counts = [int(row["figures"]) for row in rows]
+        assert counts == sorted(counts)
+        assert sum(counts) > 300

@@ -91,13 +91,17 @@ class Card:
 
 @dataclass(frozen=True)
 class CardGroup:
-    """The headline figures of one thing that was measured, under its name and its mark in the charts."""
+    """The headline figures of one thing that was measured, under its name and its mark in the charts.
+
+    ``link`` is the place on the page that its name leads to, such as ``#p1``; none where it is empty.
+    """
 
     title: str
     subtitle: str
     cards: Sequence[Card]
     series: int | None = None
     sentences: Sequence[str] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Section:
         blocks: charts, tables and cards, in order.
         method: how it was measured.
         limits: what the figures do not say.
-        part: the part of a joined report that it belongs to.
+        part: the part of a joined report that it belongs to; what belongs to none stands on its own.
     """
 
     title: str

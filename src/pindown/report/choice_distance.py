@@ -171,4 +171,4 @@ def _name(x: float, text: str, among: Sequence[float]) -> dict[str, Any]:
     """The name of an upright line, above its upper end, on the side where there is room."""
     right = x > (min(among) + max(among)) / 2.0
     place = {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "right" if right else "left"}
-    return {**place, "text": charts.plain(text, 60), "showarrow": False, "font": {"color": "@s2"}}
+    return {**place, "text": charts.plain(text, 60), "showarrow": False, "font": {"color": "@ink"}}

@@ -16,9 +16,22 @@ __all__ = ["PANEL", "panel_sections"]
 
 PANEL = "pindown/coherence-panel/1"
 _MOST_ROWS = 2000
+_LIMITS = (
+    "Subjects whose choices would have passed whatever they were (vacuous) count as coherent: the share alone says "
+    "little where there are many of them.",
+    "The shares are those of these subjects. What their choices would be elsewhere is not measured.",
+)
 
 
 def panel_sections(record: Mapping[str, Any]) -> list[Section]:
+    """The sections of a report on many subjects.
+
+    Args:
+        record: what ``Panel.to_dict()`` gives, schema ``pindown/coherence-panel/1``.
+
+    Raises:
+        CheckpointError: where the record is damaged; the place is named.
+    """
     subjects = record.get("subjects")
     if not isinstance(subjects, Sequence) or isinstance(subjects, str) or not subjects:
         raise CheckpointError("a panel record without its subjects", PANEL, "the record is damaged: run it again")
@@ -35,7 +48,7 @@ def panel_sections(record: Mapping[str, Any]) -> list[Section]:
     if any(stated(c.plain.ccei) for c in found):
         blocks.append(_spread(found))
     blocks.append(Table("Subjects", columns, rows, note=note))
-    sections = [Section("The verdict", (str(record.get("verdict", "")),), blocks)]
+    sections = [Section("The verdict", (str(record.get("verdict", "")),), blocks, limits=_LIMITS)]
     drawn = next((s for s, c in zip(subjects, found, strict=True) if c.graph.nodes), None)
     if drawn is not None:
         worst = coherence_sections(drawn)

@@ -11,7 +11,7 @@ from pindown.report.depth_pruning import Deep, pruning_section
 from pindown.report.depth_spectrum import spectrum_section
 from pindown.report.records import Subject
 
-__all__ = ["in_depth_sections"]
+__all__ = ["depth_sections", "in_depth_sections"]
 
 _QUESTIONS = {
     "bitplanes": "bit planes",
@@ -32,7 +32,11 @@ def in_depth_sections(subjects: Sequence[Subject]) -> list[Section]:
     Args:
         subjects: in the order of the report; their place decides colour and mark.
     """
-    deep: list[Deep] = [(i, s.name, s.in_depth) for i, s in enumerate(subjects) if s.in_depth is not None]
+    return depth_sections([(i, s.name, s.in_depth) for i, s in enumerate(subjects) if s.in_depth is not None])
+
+
+def depth_sections(deep: Sequence[Deep]) -> list[Section]:
+    """The same for answers by themselves: series, name and what was asked of each network."""
     planes = [(i, name, d.bitplanes) for i, name, d in deep if d.bitplanes is not None]
     spectra = [(i, name, d.spectrum) for i, name, d in deep if d.spectrum is not None]
     basins = [(i, name, d.basin) for i, name, d in deep if d.basin is not None]

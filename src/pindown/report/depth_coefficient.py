@@ -58,7 +58,7 @@ def _said(name: str, c: Coefficient, *, named: bool) -> str:
         text += f", of {notation.count(c.dim)} weights"
     if not e.status.ok:
         text += f"; {notation.status_words(e.status)}"
-    return f"{name}: {text}." if named else text[:1].upper() + text[1:] + "."
+    return f"{name}: {text}." if named else f"{text}."  # a sentence may open with λ, which has no capital here
 
 
 def _followed(run: tuple[int, str, LearningCurve]) -> str:

@@ -46,7 +46,7 @@ COEFFICIENT_METHOD = (
     "λ(nβ) = nβ (E[L] − L(w*)) under the posterior at inverse temperature nβ, localised at the trained weights w* (Lau "
     "et al. 2023, Quantifying degeneracy in singular models). λ is what the curve tends to, averaged over the forms "
     "that theory allows (Watanabe 2013, A widely applicable Bayesian information criterion).",
-    "A point is *not converged* where R-hat, the effective sample size, the halves of the chains, chains from both "
+    "A point is “not converged” where R-hat, the effective sample size, the halves of the chains, chains from both "
     "sides, the acceptance or smaller steps object; the objections stand in the table.",
 )
 COEFFICIENT_LIMITS = (

@@ -31,8 +31,16 @@ MARKS = "●■▲◆✚★"
 """One mark a series, the same in the charts, so that no reader depends on colour."""
 
 
+Facts = Sequence[tuple[str, str]]
+
+
 def render_page(
-    title: str, sections: Sequence[Section], *, facts: Sequence[tuple[str, str]] = (), subtitle: str = ""
+    title: str,
+    sections: Sequence[Section],
+    *,
+    facts: Facts = (),
+    subtitle: str = "",
+    part_facts: Mapping[str, Facts] | None = None,
 ) -> str:
     """The whole page as one HTML document.
 
@@ -41,6 +49,8 @@ def render_page(
         sections: what to show, in order; sections of one ``part`` stand together.
         facts: what identifies the page, such as the date and the seed, as (name, value).
         subtitle: one sentence under the title.
+        part_facts: the same as ``facts`` for each part by its name. The n-th part that has a name can be led to by
+            ``#pn``, from 1.
 
     Raises:
         InputError: where there is nothing to show.
@@ -65,6 +75,8 @@ def render_page(
             subtitle=subtitle,
             facts=facts,
             parts=parts,
+            part_ids={part: f"p{i + 1}" for i, part in enumerate(p for p in parts if p)},
+            part_facts=part_facts or {},
             policy=_policy(scripts),
             style=Markup(_asset("page.css")),
             scripts=[Markup(s) for s in scripts],

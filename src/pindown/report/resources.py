@@ -106,7 +106,7 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         "type": "scatter", "mode": "text", "hoverinfo": "skip", "showlegend": False,
         "x": [x for _ in shown for x in range(len(names))], "y": [y for y in range(len(shown)) for _ in names],
         "text": ["–" if v is None else f"{100 * v:.0f}%" for row in z for v in row],
-        "textfont": {"size": 11, "color": ["#ffffff" if (v or 0) > 0.6 else "#1a1a1a" for row in z for v in row]},
+        "textfont": {"size": 11, "color": [_ink(v) for row in z for v in row]},
     }  # fmt: skip
     layout = {
         "xaxis": charts.axis("", tickvals=list(range(len(names))), ticktext=[charts.plain(n, 20) for n in names],
@@ -127,6 +127,24 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{left}",
         height=80 + 26 * len(shown),
     )
+
+
+def _ink(share: float | None) -> str:
+    """Black or white on a cell, whichever has the higher contrast there (WCAG 2.2): 4.5 at least."""
+    return "#000000" if share is None or _luminance(share) > 0.179 else "#ffffff"
+
+
+def _luminance(share: float) -> float:
+    """Relative luminance of the cell of a share."""
+    above = next(k for k in range(1, len(_SCALE)) if share <= _SCALE[k][0] or k == len(_SCALE) - 1)
+    (low, pale), (high, dark) = _SCALE[above - 1], _SCALE[above]
+    weight = min(max((share - low) / (high - low), 0.0), 1.0)
+    out = 0.0
+    for i, part in enumerate((0.2126, 0.7152, 0.0722)):
+        a, b = (int(colour[2 * i + 1 : 2 * i + 3], 16) / 255 for colour in (pale, dark))
+        v = a + weight * (b - a)
+        out += part * (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4)
+    return out
 
 
 def _frequency(c: Convergence, ranked: Sequence[Item]) -> Figure:

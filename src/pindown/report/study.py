@@ -16,7 +16,7 @@ from pindown.report.page import render_page
 from pindown.report.reader import Reader, read_as
 from pindown.report.study_records import Answer, Curve, Lane, Named, Study
 
-__all__ = ["study_sections", "write_study_report"]
+__all__ = ["comparison_blocks", "study_sections", "write_study_report"]
 
 _TONES: Mapping[str, Literal["good", "caution", "bad"]] = {
     "supported": "good", "refuted": "bad", "undecided": "caution",
@@ -81,7 +81,7 @@ def _section(a: Answer) -> Section:
     for lane in a.lanes:
         lanes_of.setdefault(lane.chart, []).append(lane)
     blocks += [_lanes(title, lanes) for title, lanes in lanes_of.items()]
-    blocks += _comparisons(a.comparisons)
+    blocks += comparison_blocks(a.comparisons)
     charts_of: dict[str, list[Curve]] = {}
     for curve in a.curves:
         charts_of.setdefault(curve.chart, []).append(curve)
@@ -102,7 +102,8 @@ def _section(a: Answer) -> Section:
     )
 
 
-def _comparisons(compared: Sequence[Named]) -> list[Block]:
+def comparison_blocks(compared: Sequence[Named]) -> list[Block]:
+    """Charts and table of optimisers against random solutions; nothing where none was compared."""
     if not compared:
         return []
     return [_distances(compared), _scatter(compared), _table(compared)]
