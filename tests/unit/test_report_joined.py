@@ -212,7 +212,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
         ('{"schema": 3}', "the schema 3: not a result of pindown"),
         ('{"schema": "other/fermi/1"}', "not a result of pindown"),
         ('{"schema": "pindown/fermi/2"}', "which this version of pindown does not read; wanted 'pindown/fermi/1'"),
-        ('{"schema": "pindown/alchemy/1"}', "which this version of pindown does not know; wanted one of audit,"),
+        ('{"schema": "pindown/alchemy/1"}', "which this version of pindown does not know; wanted one of arrangements, audit,"),
         ('{"schema": "pindown/checkpoint/1"}', "unfinished work: go on from it with --resume"),
         ('{"schema": "pindown/elicitation/1"}', "run `pindown values` with them"),
         ('{"schema": "pindown/tour/1", "results": {}}', "a tour without results"),
