@@ -235,7 +235,7 @@ def test_no_subject() -> None:
             audit(nothing)  # type: ignore[arg-type]
 
 
-def test_a_plan_counts_and_warns() -> None:
+def test_a_plan_counts_and_warns(tmp_path: Path) -> None:
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().mean()
 
@@ -246,6 +246,11 @@ def test_a_plan_counts_and_warns() -> None:
     assert plan_audit(blobs(), repeats=6, jobs=1).evaluations == pytest.approx(2 * small.evaluations)
     assert "In all about" in str(small)
     json.dumps(small.to_dict(), allow_nan=False)
+    for step in (1, 2, 3):
+        torch.save(blobs().module.state_dict(), tmp_path / f"step-{step}.pt")
+    along = plan_audit(blobs(), repeats=3, jobs=1, checkpoints=tmp_path)
+    assert along.evaluations > small.evaluations
+    assert "λ at 3 checkpoints" in str(along)
     big = nn.Sequential(nn.Linear(700, 700), nn.ReLU(), nn.Linear(700, 1))
     plan = plan_audit(Subject(big, loss, (torch.zeros(4, 700), torch.ones(4, 1))))
     assert plan.subjects[0].parameters == 491_401

@@ -15,6 +15,7 @@ from torch import Tensor
 from pindown.errors import EstimationError, InputError
 from pindown.estimate import Estimate, Kind, Status
 from pindown.network.convergence import TemperaturePoint
+from pindown.network.cost import Cost, evaluation_cost
 from pindown.network.heads import CrossEntropy, SquaredError
 from pindown.network.learning_coefficient_result import LearningCoefficient, SelfCheck
 from pindown.network.linear_check import linear_check_subject
@@ -25,7 +26,7 @@ from pindown.network.subject import Subject
 from pindown.network.temperature_curve import FEWEST, CurveFit, fit_curve
 from pindown.rng import child_seed
 
-__all__ = ["METHODS", "LearningCoefficient", "learning_coefficient"]
+__all__ = ["METHODS", "LearningCoefficient", "learning_coefficient", "plan_learning_coefficient"]
 
 METHODS = ("auto", "hamiltonian", "mala", "sgld", "psgld", "engine")
 _LADDER = (1 / 16, 1 / 4, 1.0)
@@ -137,6 +138,32 @@ def learning_coefficient(
     if strict and not result.status.ok:
         raise EstimationError(f"{result.status}: {'; '.join(result.notes) or result.status.message}", result)
     return result
+
+
+def plan_learning_coefficient(
+    subject: Subject,
+    method: str = "auto",
+    *,
+    points: int = 1,
+    chains: int = 8,
+    batch_size: int | None = None,
+    precision: float = 0.02,
+    budget: int | None = None,
+) -> Cost:
+    """What :func:`learning_coefficient` will take at most, at one or several sets of weights, without its self-check.
+
+    A gradient on a minibatch counts as its share of one on all examples.
+    """
+    _check(subject, method, chains, precision, budget, batch_size, None)
+    local = LocalLoss(subject, subject.solutions[0].point)
+    nbeta = _temperatures(local, _Question(method, 0, None, None, chains, batch_size, precision, budget))[0]
+    plan = plan_run(
+        local, method, nbeta, chains=chains, batch_size=batch_size, precision=precision, budget=budget, searches=True
+    )
+    share = 1.0 if plan.batch_size is None else plan.batch_size / subject.train_size
+    gradients = points * share * plan.budget
+    vectors = 4.0 * chains * len(nbeta)
+    return evaluation_cost(subject, "learning coefficient", 0.0, vectors=vectors, gradients=gradients)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from pindown.engine.polish import place_stages
 from pindown.engine.settings import Settings
 from pindown.estimate import nats
 from pindown.network.digits import digits_subject
+from pindown.network.learning_coefficient import plan_learning_coefficient
 from pindown.network.objective import NetworkLoss
+from pindown.network.over_training import checkpoint_points
 from pindown.network.subject import Subject, as_subjects
 from pindown.rng import torch_generator
 
@@ -77,6 +80,7 @@ class SubjectPlan:
         seconds: wall time.
         memory: bytes at the peak, all processes together.
         advice: what to lower, where it will not fit or takes more than an hour; else empty.
+        checkpoints: how many along the training are asked for their learning coefficient; in the figures above.
     """
 
     name: str
@@ -88,11 +92,13 @@ class SubjectPlan:
     seconds: float
     memory: float
     advice: str
+    checkpoints: int = 0
 
     def __str__(self) -> str:
+        along = f", λ at {self.checkpoints} checkpoints" if self.checkpoints else ""
         text = (
             f"{self.name}: {self.parameters:,} parameters, {self.measurements} "
-            f"{'measurement' if self.measurements == 1 else 'measurements'}, about {_count(self.evaluations)} "
+            f"{'measurement' if self.measurements == 1 else 'measurements'}{along}, about {_count(self.evaluations)} "
             f"evaluations with gradient at {_count(self.rate)} a second and core: {_time(self.seconds)}, "
             f"{self.memory / 1e9:.2g} GB (if the solutions are about {self.bits:,.0f} bits deep)"
         )
@@ -148,6 +154,7 @@ def plan_audit(
     repeats: int | None = None,
     jobs: int | None = None,
     settings: Settings | None = None,
+    checkpoints: str | Path | None = None,
 ) -> Plan:
     """Estimate evaluations, time and memory of an audit from the engine's sizes and a short run of the loss.
 
@@ -161,9 +168,11 @@ def plan_audit(
         repeats: as there.
         jobs: as there.
         settings: as there.
+        checkpoints: as there.
 
     Raises:
         InputError: for something that is no subject.
+        CheckpointError: for ``checkpoints`` that cannot be read or do not fit.
 
     Example:
         >>> import torch
@@ -179,7 +188,20 @@ def plan_audit(
     runs = repeats or (12 if full else 4)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(runs, cores if jobs is None or jobs < 0 else jobs))
-    return Plan(tuple(_plan(s, runs, workers, settings, full) for s in several), runs, workers)
+    plans = [_plan(s, runs, workers, settings, full) for s in several]
+    if checkpoints is not None:
+        plans = [
+            _with_checkpoints(p, s, len(checkpoint_points(s, checkpoints))) for p, s in zip(plans, several, strict=True)
+        ]
+    return Plan(tuple(plans), runs, workers)
+
+
+def _with_checkpoints(plan: SubjectPlan, subject: Subject, count: int) -> SubjectPlan:
+    cost = plan_learning_coefficient(subject, points=count)
+    return replace(
+        plan, checkpoints=count, evaluations=plan.evaluations + cost.evaluations / 3.0,
+        seconds=plan.seconds + cost.seconds, memory=max(plan.memory, cost.memory),
+    )  # fmt: skip
 
 
 def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, full: bool) -> SubjectPlan:
@@ -232,6 +254,8 @@ def _rate(loss: NetworkLoss, subject: Subject) -> float:
             value = loss(space.from_normal(leaf))
             if loss.differentiable:
                 torch.autograd.grad(value.sum(), leaf)
+            if z.is_cuda:
+                torch.cuda.synchronize(z.device)
             if not first:
                 seconds += time.perf_counter() - began
                 done += rows
