@@ -102,7 +102,7 @@ answer = "a"
     [
         ("[0.9, 0.1]", "[1.2, -0.2]", 3, "the likelihood of answer 1 to question 1 under value 1 is 1.2"),
         ("[0.9, 0.1]", "[0.9, 0.3]", 3, "under value 1 add up to 1.2"),
-        ("weights = [1, 1]", "weights = [0, 0]", 2, "total mass 0"),
+        ("weights = [1, 1]", "weights = [0, 0]", 3, "total mass 0"),
         ("{ regret = 0.0 }", "{ table = [[0, 0], [0, 0]] }", 2, "infinitely many bits would be needed"),
         (
             'answer = "a"', 'answer = "a"\n[[answers]]\nsource = "comparisons"\nquestion = 0\nanswer = 1', 3,
