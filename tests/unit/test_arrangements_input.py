@@ -54,6 +54,7 @@ def arranged(compared: Any = None, **options: Any) -> Arrangements:
         (lambda: arranged(sharing=[2.0]), "sharing of 2.0"),
         (lambda: arranged(tails=[0.0]), "tails of 0.0"),
         (lambda: arranged(shortlists=[0]), "shortlists"),
+        (lambda: arranged(minding=[float("nan")]), "minding of nan"),
         (lambda: arranged([Tool(), Tool()]), "two arrangements named 'tool'"),
         (lambda: arranged([3]), "an arrangement of type int"),
         (lambda: arranged([lambda views: views]), "does not take two arguments"),

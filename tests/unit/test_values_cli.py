@@ -76,6 +76,57 @@ def test_bad_calls_end_with_their_code() -> None:
     assert run("values", write(), "--out", "a file/here").exit_code == 5
 
 
+TABLED = """
+acceptable = { regret = 0.0 }
+[plans]
+names = ["a", "b"]
+[prior]
+kind = "hypotheses"
+values = [[1, 0], [0, 1]]
+weights = [1, 1]
+[[sources]]
+kind = "channel"
+name = "said"
+chances = [[[0.9, 0.1]], [[0.2, 0.8]]]
+[[sources]]
+kind = "comparisons"
+[[answers]]
+source = "comparisons"
+question = ["a", "b"]
+answer = "a"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("[0.9, 0.1]", "[1.2, -0.2]", 3, "the likelihood of answer 1 to question 1 under value 1 is 1.2"),
+        ("[0.9, 0.1]", "[0.9, 0.3]", 3, "under value 1 add up to 1.2"),
+        ("weights = [1, 1]", "weights = [0, 0]", 3, "total mass 0"),
+        ("{ regret = 0.0 }", "{ table = [[0, 0], [0, 0]] }", 2, "infinitely many bits would be needed"),
+        (
+            'answer = "a"', 'answer = "a"\n[[answers]]\nsource = "comparisons"\nquestion = 0\nanswer = 1', 3,
+            "answer 2 (comparisons: Which is better: a or b? b) contradicts the answers before it",
+        ),
+        ('kind = "channel"', 'kind = "channel"\ncolour = 1', 2, "unknown key 'colour' in [[sources]] number 1"),
+        ("[prior]", "[prior]\nmeasures = 1", 2, "unknown key 'measures' in [prior]"),
+    ],
+)  # fmt: skip
+def test_bad_input_ends_with_what_is_wrong(old: str, new: str, code: int, words: str) -> None:
+    assert old in TABLED
+    done = run("values", write(TABLED.replace(old, new, 1)), "--quiet")
+    assert words in " ".join(done.output.split())
+    assert done.exit_code == code
+    assert not Path("pindown-values/values.json").exists()
+
+
+def test_where_some_values_accept_nothing_the_missing_bits_are_infinite() -> None:
+    done = run("values", write(TABLED.replace("{ regret = 0.0 }", "{ table = [[1, 0], [0, 0]] }")), "--json", "r.json")
+    assert done.exit_code == 0, done.output
+    assert "Infinitely many bits are missing" in " ".join(done.output.split())
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["needed"]["value"] == "inf"
+
+
 def test_the_page_shows_lost_and_false_bits_and_the_curve() -> None:
     rng = np.random.default_rng(0)
     value = rng.normal(size=3000)
@@ -89,6 +140,7 @@ def test_the_page_shows_lost_and_false_bits_and_the_curve() -> None:
     page = Path("page.html").read_text(encoding="utf-8")
     assert "message: lost in translation" in page
     assert "Heavy tail" in page
+    assert "cannot tell a power from a lognormal" in page
     assert len(data("page.html")) == 2
     write_values_report(curve, "alone.html")
     assert "Over-optimisation" in Path("alone.html").read_text(encoding="utf-8")

@@ -33,11 +33,20 @@ def small(*sources: Any, **options: Any) -> ValueProblem:
     return ValueProblem(Plans(3, names=["a", "b", "c"]), Hypotheses(VALUES), 0.0, sources, **options)
 
 
+def channel(*chances: float) -> Channel:
+    """A source whose likelihood is a function, which nobody can look at beforehand."""
+    return Channel(
+        lambda points, questions: np.tile(chances, (len(points), len(questions), 1)), questions=1, outcomes=2
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: Channel([[[0.7, 0.7]]]), "add up to 1.4"),
         (lambda: Channel([[1.2]]), "is 1.2; wanted a number from 0 to 1"),
+        (lambda: pindown.ledger(small(channel(1.3, 0.0))), "under value 1 is 1.3; wanted a number from 0 to 1"),
+        (lambda: pindown.ledger(small(channel(0.6, 0.6))), "under value 1 add up to 1.2; wanted 1"),
         (lambda: Hypotheses(VALUES, [0, 0, 0, 0]), "total mass 0"),
         (lambda: Hypotheses(VALUES, [1, -1, 1, 1]), "number 2 is -1"),
         (lambda: Hypotheses([[math.nan]]), "hypothesis 1 gives plan 1"),

@@ -53,11 +53,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no s
 
 
 class Unfinished:
-    """The folder for unfinished work: where nobody names one it lies in ``--out``, and goes when the work is done."""
+    """The folder for unfinished work: where nobody names one it lies in ``--out``, and goes when the work is done.
 
-    def __init__(self, out: Path, checkpoint: Path | None) -> None:
+    Args:
+        out: folder for the results.
+        checkpoint: the folder that the user named.
+        name: of the folder inside ``out``; commands that share ``out`` have one each.
+    """
+
+    def __init__(self, out: Path, checkpoint: Path | None, name: str = "checkpoint") -> None:
         self.out, self.own = out, checkpoint is None
-        self.folder = checkpoint or out / "checkpoint"
+        self.folder = checkpoint or out / name
 
     def check(self, json: str | None, *, resume: bool) -> None:
         """Refuse before any work what would fail after it; see :func:`pindown.cli._places.check_places`."""

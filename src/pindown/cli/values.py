@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._console import show, unkept_progress
-from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._console import show
+from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
 from pindown.cli._output import check_folder
-from pindown.cli._places import STDOUT, check_places, deliver
+from pindown.cli._places import STDOUT, deliver
 from pindown.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["values"]
 
 _RECORD, _ARRANGED, _REPORT, _ANSWERS = "values.json", "arrangements.json", "report.html", "answers.json"
-_NO_WORK = "unfinished"
 _STOP = ("q", "quit", "stop")
 
 
@@ -47,6 +46,8 @@ def values(
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-values"),
     json: Json = None,
     seed: Seed = 0,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Tell the bits about values that a decision needs, what each source supplies, what is missing, and what to ask.
@@ -54,7 +55,8 @@ def values(
     After 'arrangements' tell what different arrangements of who decides make of the same answers.
     """
     doing, file = _words(words)
-    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    unfinished = Unfinished(out, checkpoint, "checkpoint-arrangements" if doing == "arrangements" else "checkpoint")
+    unfinished.check(json, resume=resume)
     if answers is not None:
         check_folder(answers.parent, "--answers")
     if by not in ("decision", "total"):
@@ -77,14 +79,16 @@ def values(
     elif answers is not None:
         recorded = tuple(Elicitation(problem, seed, by=goal, file=answers, answers=recorded).answers)
     if doing == "arrangements":
-        _arrange(problem, recorded, file, episodes, out, json, seed, quiet)
+        _arrange(problem, recorded, file, episodes, unfinished, json, seed, quiet)
         return
-    with unkept_progress(quiet=quiet) as progress:
-        result = ledger(problem, recorded, seed, progress=progress)
+    result = unfinished.run(
+        lambda progress: ledger(problem, recorded, seed, progress=progress, checkpoint=unfinished.folder), quiet=quiet
+    )
 
     from pindown.report.values import write_values_report
 
     deliver(result, write_values_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
+    unfinished.done()
 
 
 def _words(words: list[str]) -> tuple[str, Path]:
@@ -98,8 +102,8 @@ def _words(words: list[str]) -> tuple[str, Path]:
 
 
 def _arrange(
-    problem: ValueProblem, recorded: tuple[Answer, ...], file: Path, episodes: int | None, out: Path, json: str | None,
-    seed: int, quiet: bool,
+    problem: ValueProblem, recorded: tuple[Answer, ...], file: Path, episodes: int | None, unfinished: Unfinished,
+    json: str | None, seed: int, quiet: bool,
 ) -> None:  # fmt: skip
     from pindown.report.arrangements import write_arrangements_report
     from pindown.values.arrangements import arrangements
@@ -117,12 +121,16 @@ def _arrange(
     transcript = options.pop("transcript", "recorded")
     if episodes is not None:
         options["episodes"] = episodes
-    with unkept_progress(quiet=quiet) as progress:
-        result = arrangements(
+    result = unfinished.run(
+        lambda progress: arrangements(
             problem, compared, answers=recorded if transcript == "recorded" else None, seed=seed, progress=progress,
-            **options,
-        )  # fmt: skip
+            checkpoint=unfinished.folder, **options,
+        ),
+        quiet=quiet,
+    )  # fmt: skip
+    out = unfinished.out
     deliver(result, write_arrangements_report, out / _ARRANGED, out / _REPORT, json=json, quiet=quiet)
+    unfinished.done()
 
 
 def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:

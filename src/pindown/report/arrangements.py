@@ -275,8 +275,8 @@ def _regions(r: Arrangements) -> Section:
     method = (
         "Error tails: members err by Student's t of the given degrees of freedom, with the same quartiles, and decide "
         "by their median. Sharing: share of the answers that reach every member of a committee that votes. Coupling: "
-        "strength of the couplings among blocks whose agents move in turn. Shortlist: how many plans the person picks "
-        "from.",
+        "strength of the couplings among blocks whose agents move in turn. Minding: by what factor each of the blocks "
+        "compared minds the others' parts. Shortlist: how many plans the person picks from.",
     )
     return Section("Where the claim fails", (text,), blocks, method)
 

@@ -234,8 +234,10 @@ def overoptimisation_sections(record: Mapping[str, Any]) -> list[Section]:
         blocks.append(
             Notice(
                 "caution", "Heavy tail",
-                f"The proxy's error has a power tail of index {r.tail.index:.3g}: the hardest optimisation finds the "
-                "largest error, not the largest value.",
+                "As deep as the draws reach, the largest errors of the proxy fall off like a power of index "
+                f"{r.tail.index:.3g}: there the hardest optimisation finds the largest error, not the largest value. "
+                "The index tells a tail that is this heavy from a normal one; it cannot tell a power from a lognormal "
+                "error, whose index goes on growing further out. Either wins over a value of lighter tail.",
             )
         )  # fmt: skip
     blocks.append(_curves(r))
@@ -248,7 +250,7 @@ def overoptimisation_sections(record: Mapping[str, Any]) -> list[Section]:
         "Draws from the base bound what can be seen: harder optimisation than the curves show was not tried.",
         "A tail that is not shown to be heavy is not thereby shown to be light: a lognormal error of scale 1/2 is "
         "found in half of all sets of 20,000 draws, and lets the error win all the same.",
-        "An index is that of the depth that the draws reach. A lognormal tail has one there and none further out.",
+        "The index is that of the depth that the draws reach: more draws give a lognormal error another one.",
         *r.notes,
     )
     return [Section("Over-optimisation", (r.verdict,), blocks, (), limits)]

@@ -17,13 +17,11 @@ from pindown.estimate import Estimate
 from pindown.rng import child_seed
 from pindown.spaces.base import check_count
 from pindown.values.arrangement_lines import Singletons, lines_of
-from pindown.values.arrangement_result import IRRELEVANT, ArrangementLine, Arrangements, Sweep, counted
+from pindown.values.arrangement_result import IRRELEVANT, ArrangementLine, Arrangements, counted
 from pindown.values.arranging import (
     Arrangement,
     Base,
-    Committee,
     Leak,
-    Oracle,
     Singleton,
     check_arrangement,
     name_of,
@@ -33,9 +31,10 @@ from pindown.values.bench import Bench, Settings
 from pindown.values.equivalence import holm
 from pindown.values.mark import problem_mark
 from pindown.values.problem import Answer, ValueProblem
-from pindown.values.refuting_regions import refuting_regions, sweep_points
+from pindown.values.refuting_regions import refuting_regions
 from pindown.values.steering import lock_and_key
-from pindown.values.trials import Outcomes, kept_in, play
+from pindown.values.sweeps import check_changed, swept
+from pindown.values.trials import Keep, Outcomes, keep_in, nowhere, play, trial_mark
 from pindown.values.variance_shares import variance_shares
 
 __all__ = ["arrangements"]
@@ -44,7 +43,6 @@ Progress = Callable[[float, str], None]
 _LEVELS = (0, 1, 2, 4, 8, 16, 32)
 _FEWEST = 20
 _REGION_EPISODES = 120
-_ERROR = 0.2  # of the values' spread: the error whose tail the sweep makes heavier
 _FEWEST_VALUES = 30.0
 
 
@@ -60,6 +58,7 @@ def arrangements(
     sharing: Sequence[float] = (1.0, 0.5, 0.0),
     tails: Sequence[float] = (math.inf, 3.0, 1.0),
     shortlists: Sequence[int] = (1, 4, 16),
+    minding: Sequence[float] = (1.0, 0.5, 0.0),
     margin: float = 0.5,
     level: float = 0.05,
     regions: bool = True,
@@ -92,13 +91,16 @@ def arrangements(
         sharing: shares of the answers that reach every member of a committee that votes, for a sweep.
         tails: degrees of freedom of the error of members who decide by their median, for a sweep.
         shortlists: how many plans the person is shown, for a sweep.
+        minding: factors on what coupled blocks mind of each other's parts, for a sweep of the first
+            :class:`~pindown.values.coupling.CoupledBlocks` compared that has owners; without a coupling of its own 1 is
+            all of them minding the whole value.
         margin: of the equivalence tests in bits.
         level: of significance.
         regions: whether the reference problems that refute the claim are run as well.
         seed: everything random follows from it.
         progress: called with the share done and a text.
-        checkpoint: a folder; the same call with the same folder goes on from what is there. Sweeps and regions take
-            seconds and are not kept.
+        checkpoint: a folder; the same call with the same folder goes on from what is there, in sweeps and regions too.
+            Arrangements are told apart by what they do in the first two episodes.
 
     Raises:
         InputError: for parts that do not fit, or an arrangement that returns no distribution; before any episode, but
@@ -132,32 +134,37 @@ def arrangements(
     count = check_count(episodes, "episodes", _FEWEST)
     tried = _tried(compared)
     team = check_count(members, "members")
-    shares, degrees, shown = _sweeps(sharing, tails, shortlists)
+    changed = check_changed(sharing, tails, shortlists, minding)
     told = progress or _silent
 
     bench = Bench(problem, given, seed)
     beta = (4.0 / bench.spread if bench.spread > 0.0 else math.inf) if rationality is None else float(rationality)
-    names = [name_of(a) for a in tried]
-    mark = problem_mark(
-        problem, seed, names, steps, count, team, str(beta), [[a.source, a.question, a.answer] for a in given]
-    )
-    settings = Settings(steps, team)
+    names, settings = [name_of(a) for a in tried], Settings(steps, team)
+    keep = nowhere
+    if checkpoint is not None:
+        mark = problem_mark(
+            problem, seed, names, steps, count, team, str(beta), [[a.source, a.question, a.answer] for a in given],
+            trial_mark(bench, tried, settings, beta), str(changed),
+        )  # fmt: skip
+        keep = keep_in(checkpoint, mark)
     outcomes = play(
-        bench, tried, settings, count, beta, kept=kept_in(checkpoint, "arrangements", mark),
+        bench, tried, settings, count, beta, kept=keep("arrangements"),
         progress=lambda done, text: told(0.6 * done, text),
     )  # fmt: skip
-    line = _singletons(bench, settings, outcomes, count, beta, checkpoint, mark)
+    line = _singletons(bench, settings, outcomes, count, beta, keep)
     reference = f"{count} episodes; {problem.prior.reference}; {problem.plans.reference}"
     roles = ["reference"] + ["compared"] * (len(tried) - 3) + ["base", "control"]
     lines = lines_of(names, roles, steps, outcomes, line, margin, level, reference)
     parts = variance_shares(outcomes.optimisation[: len(tried) - 2], reference)
 
     told(0.65, "sweeps")
-    sweeps = _swept(bench, settings, shares, degrees, shown, count, beta, margin, level, problem)
+    sweeps = swept(
+        bench, tried, settings, changed, count, beta, margin, level, keep, lambda x, text: told(0.65 + 0.15 * x, text)
+    )
     told(0.8, "regions that refute the claim")
     known = ()
     if regions:
-        known = refuting_regions(seed, _REGION_EPISODES, margin, level, lambda x, text: told(0.8 + 0.2 * x, text))
+        known = refuting_regions(seed, _REGION_EPISODES, margin, level, lambda x, text: told(0.8 + 0.2 * x, text), keep)
     told(1.0, "done")
     control = [c for c in lines[-1].cells if c.outcome == "different" and c.excess.value > 0.0]
     return Arrangements(
@@ -212,50 +219,17 @@ def _check_tests(margin: float, level: float, rationality: float | None) -> None
         raise InputError(f"rationality={rationality!r}", "a number of 0 or more, or inf")
 
 
-def _sweeps(
-    sharing: Sequence[float], tails: Sequence[float], shortlists: Sequence[int]
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
-    for s in sharing:
-        if not (isinstance(s, int | float) and 0.0 <= s <= 1.0):
-            raise InputError(f"sharing of {s!r}", "shares from 0 to 1")
-    for t in tails:
-        if not (isinstance(t, int | float) and t > 0.0):
-            raise InputError(f"tails of {t!r} degrees of freedom", "numbers above 0, or inf")
-    shown = tuple(check_count(k, "shortlists") for k in shortlists)
-    return tuple(map(float, sharing)), tuple(map(float, tails)), shown
-
-
 def _singletons(
-    bench: Bench, settings: Settings, outcomes: Outcomes, count: int, beta: float, folder: str | Path | None, mark: str
+    bench: Bench, settings: Settings, outcomes: Outcomes, count: int, beta: float, keep: Keep
 ) -> Singletons:
     """The singleton's line; where somebody else is told more than the transcript, twice and four times as far."""
     if bench.answers or float(outcomes.told.max()) <= 0.0:
         return Singletons(outcomes.optimisation[0], outcomes.information)
     top = max(settings.levels)
     further = replace(settings, levels=(*settings.levels, 2 * top, 4 * top))
-    found = play(bench, [Singleton()], further, count, beta, kept=kept_in(folder, "singleton", mark))
+    found = play(bench, [Singleton()], further, count, beta, kept=keep("singleton"))
     # Longer transcripts begin like shorter ones, so that the first levels are those of the outcomes again.
     return Singletons(found.optimisation[0], found.information)
-
-
-def _swept(
-    bench: Bench, settings: Settings, sharing: tuple[float, ...], tails: tuple[float, ...], shown: tuple[int, ...],
-    count: int, beta: float, margin: float, level: float, problem: ValueProblem,
-) -> tuple[Sweep, ...]:  # fmt: skip
-    last = replace(settings, levels=(0, max(settings.levels)))
-    vote, median = Committee("vote"), Committee("median", "shared")
-    name = problem.name or problem.plans.reference
-    out: list[Sweep] = []
-    if sharing:
-        tried = [(s, bench, vote, replace(last, sharing=s)) for s in sharing]
-        out.append(Sweep("sharing", name, vote.name, sweep_points(tried, count, beta, margin, level)))
-    if tails:
-        tried = [(t, bench, median, replace(last, error=_ERROR, tail=t)) for t in tails]
-        out.append(Sweep("error tails", name, median.name, sweep_points(tried, count, beta, margin, level)))
-    if shown:
-        picks = [(float(k), bench, Oracle(k), last) for k in shown]
-        out.append(Sweep("shortlist", name, "oracle", sweep_points(picks, count, beta, margin, level)))
-    return tuple(out)
 
 
 def _claim(lines: tuple[ArrangementLine, ...]) -> str:

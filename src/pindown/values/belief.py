@@ -48,6 +48,8 @@ class Belief:
         history: the answers so far.
         log_evidence: ln of the probability that the prior gave to them.
         evidence_variance: variance of its estimate, to first order; 0 for finite hypotheses.
+        rounds: how many moves there were.
+        scale: of the next move.
     """
 
     def __init__(self, problem: ValueProblem, seed: int = 0, *, moves: bool = True) -> None:
@@ -59,7 +61,7 @@ class Belief:
         self.history: list[Answer] = []
         self.log_evidence = self.evidence_variance = 0.0
         self.rounds = 0
-        self._scale = 0.5
+        self.scale = 0.5
 
     @property
     def weights(self) -> Array:
@@ -108,7 +110,7 @@ class Belief:
         spread = float(start.std(axis=0).mean()) or 1.0
         for k in range(_MOST_ROUNDS):
             self.rounds += 1
-            other = population.at(self.problem.prior.propose(population.points, self._scale, rng))
+            other = population.at(self.problem.prior.propose(population.points, self.scale, rng))
             there = self._likelihood(other)
             with np.errstate(invalid="ignore"):
                 accept = torch.rand(n, generator=rng, dtype=torch.float64).numpy() < np.exp(
@@ -116,7 +118,7 @@ class Belief:
                 )
             points = np.where(accept[:, None], other.points, population.points)
             population, now = population.at(points), np.where(accept, there, now)
-            self._scale = float(np.clip(self._scale * math.exp(float(accept.mean()) - _AIM), 1e-4, 1.0))
+            self.scale = float(np.clip(self.scale * math.exp(float(accept.mean()) - _AIM), 1e-4, 1.0))
             moved = float(np.square(points - start).mean()) / (2.0 * spread**2)
             if k + 1 >= _LEAST_ROUNDS and moved > _MOVED:
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pindown.rng import child_seed
 from pindown.values.belief import Belief
 from pindown.values.earned import Earned, Prequential
 from pindown.values.information import Asked, Supply, information_chain
+from pindown.values.ledger_kept import KeptLedger
 from pindown.values.ledger_result import Ledger, SourceLine
 from pindown.values.population import Population
 from pindown.values.problem import Answer, ValueProblem
@@ -38,6 +40,7 @@ def ledger(
     seed: int = 0,
     *,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Ledger:
     r"""The account of a value problem in bits: needed, supplied by each source, missing, and the next question.
 
@@ -54,6 +57,7 @@ def ledger(
             are taken in source by source.
         seed: everything random follows from it.
         progress: called with the share done and a text.
+        checkpoint: a folder; the same call with the same folder goes on from what is there.
 
     Returns:
         The ledger. Figures of finite hypotheses are exact where the answers can be enumerated.
@@ -61,6 +65,7 @@ def ledger(
     Raises:
         InputError: for parts that do not fit, or where no plan is ever acceptable.
         DataError: for answers that contradict each other; the first contradiction is named.
+        CheckpointError: where the folder holds work of another problem, other answers or another seed.
 
     Example:
         >>> import numpy as np
@@ -81,6 +86,7 @@ def ledger(
     order = {name: i for i, name in enumerate(problem.sources)}
     given = sorted(problem.answers(answers), key=lambda a: order[a.source])
     prior, weights = problem.population(seed)
+    kept = KeptLedger(checkpoint, problem, given, seed)
     reference = f"{problem.prior.reference}; {problem.plans.reference}"
     size = math.inf if problem.prior.finite else 1.0 / float(np.square(weights).sum())
 
@@ -90,16 +96,16 @@ def ledger(
     reachable = 1.0 - unmet >= problem.success - 1e-12
     top = float(prior.chances(weights).max())
     needed = _bound(problem.success, top, size, reference, reachable)
-    required = required_bits(prior, weights, problem.success, reference)
+    required = kept.required(lambda: required_bits(prior, weights, problem.success, reference))
     target, quartiles = _target(problem, prior, weights, shares, reference)
 
     told(0.2, "expected bits of the sources")
     asked = [Asked(s, _questions(name, s.questions, given)) for name, s in problem.sources.items()]
-    expected = information_chain(prior, weights, asked, child_seed(seed, _EXPECTED))
+    expected = kept.supplies(lambda: information_chain(prior, weights, asked, child_seed(seed, _EXPECTED)))
 
     told(0.6, "answers")
     belief, prequential = Belief(problem, seed), Prequential()
-    cuts = _take_in(problem, belief, prequential, given)
+    cuts = _take_in(belief, prequential, given, kept, lambda x: told(0.6 + 0.2 * x, "answers"))
     realised = _realised(problem, prior, weights, belief, given, cuts, reference)
 
     told(0.85, "the next question")
@@ -178,17 +184,19 @@ def _questions(name: str, questions: int, given: list[Answer]) -> IntArray:
 
 
 def _take_in(
-    problem: ValueProblem, belief: Belief, prequential: Prequential, given: list[Answer]
+    belief: Belief, prequential: Prequential, given: list[Answer], kept: KeptLedger, told: Callable[[float], None]
 ) -> dict[str, tuple[float, float]]:
     """All answers, source by source: what each source adds to the log-evidence, and the variance of that."""
-    cuts: dict[str, tuple[float, float]] = {}
-    for answer in given:
+    cuts = kept.resume(belief, prequential, given)
+    for answer in given[len(belief.history) :]:
         before = belief.log_evidence, belief.evidence_variance
         prequential.update(belief, answer)
         so_far = cuts.get(answer.source, (0.0, 0.0))
         cuts[answer.source] = (
             so_far[0] + belief.log_evidence - before[0], so_far[1] + belief.evidence_variance - before[1]
         )  # fmt: skip
+        kept.answered(belief, prequential, cuts, final=len(belief.history) == len(given))
+        told(len(belief.history) / len(given))
     return cuts
 
 

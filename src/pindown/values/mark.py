@@ -12,6 +12,8 @@ from pindown.values.problem import ValueProblem
 
 __all__ = ["problem_mark"]
 
+_MOST_CELLS = 1_000_000
+
 
 def problem_mark(problem: ValueProblem, seed: int, *more: Any) -> str:
     """A digest of what figures of a problem depend on; ``more`` holds plain values that they depend on as well."""
@@ -21,7 +23,8 @@ def problem_mark(problem: ValueProblem, seed: int, *more: Any) -> str:
     parts += [population.chances(weights)]
     for source in problem.sources.values():
         head = population.take(np.arange(min(20, len(population))))
-        first = np.arange(min(20, source.questions))
+        most = max(20, _MOST_CELLS // (len(head) * source.outcomes))
+        first = np.arange(min(most, source.questions))
         parts.append(np.maximum(source.log_chances(head, first), -1e9))
     for part in parts:
         found.update(np.round(np.asarray(part, dtype=np.float64), 6).tobytes())

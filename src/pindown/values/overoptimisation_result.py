@@ -144,8 +144,9 @@ class Overoptimisation:
             )
         if self.tail.heavy:
             first += (
-                f" The proxy's error has a heavy tail (index {self.tail.index:.3g}): optimising harder selects for the "
-                "error, and the true value returns to the base's."
+                f" The proxy's error has a heavy tail as deep as the draws reach (local index {self.tail.index:.3g}; a "
+                "power and a lognormal look alike there): optimising harder selects for the error, unless the true "
+                "value has as heavy a tail."
             )
         return first
 

@@ -43,7 +43,7 @@ _NEEDED = {
 
 _ARRANGEMENTS = {
     "levels", "episodes", "members", "rationality", "sharing", "tails", "shortlists", "margin", "level", "regions",
-    "transcript", "choices", "owners", "coupling",
+    "transcript", "choices", "owners", "coupling", "minding",
 }  # fmt: skip
 
 

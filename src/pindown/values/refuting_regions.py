@@ -24,7 +24,7 @@ from pindown.values.equivalence import holm
 from pindown.values.plans import Plans
 from pindown.values.priors import LinearValues
 from pindown.values.problem import ValueProblem
-from pindown.values.trials import play
+from pindown.values.trials import Keep, named, nowhere, play
 
 __all__ = ["coupled_problem", "point", "refuting_regions", "sweep_points"]
 
@@ -66,9 +66,23 @@ def coupled_problem(blocks: int = 8, coupling: float = 2.0, particles: int = _PA
 
 
 def refuting_regions(
-    seed: int, episodes: int, margin: float, level: float, progress: Callable[[float, str], None] | None = None
+    seed: int, episodes: int, margin: float, level: float, progress: Callable[[float, str], None] | None = None,
+    keep: Keep | None = None,
 ) -> tuple[Sweep, ...]:  # fmt: skip
-    """The four regions, each with the setting at which the claim holds first."""
+    """The four regions, each with the setting at which the claim holds first.
+
+    Args:
+        seed: everything random follows from it.
+        episodes: how many, at each setting.
+        margin: of the tests in bits.
+        level: of significance.
+        progress: called with the share done and a text.
+        keep: gives the file in which the work of that name is kept.
+    """
+
+    def part(name: str) -> Keep:
+        return named(keep, f"region-{name}")
+
     tell = progress or _silent
     plain, many = linear_problem(), linear_problem(256, 16, 600)
     bench, other = Bench(plain, (), seed), Bench(many, (), seed)
@@ -78,12 +92,12 @@ def refuting_regions(
     tell(0.0, "region: heavy tails")
     tails = sweep_points(
         [(t, bench, median, Settings((0, length), 5, error=0.2, tail=t)) for t in (math.inf, 2.0, 1.0)],
-        episodes, human, margin, level,
+        episodes, human, margin, level, part("tails"),
     )  # fmt: skip
     tell(0.25, "region: split information")
     sharing = sweep_points(
         [(s, other, vote, Settings((0, length), 5, sharing=s)) for s in (1.0, 0.5, 0.0)],
-        episodes, human, margin, level,
+        episodes, human, margin, level, part("sharing"),
     )  # fmt: skip
     tell(0.5, "region: non-convex coupling")
     coupled = sweep_points(
@@ -91,12 +105,13 @@ def refuting_regions(
             (k, Bench(coupled_problem(coupling=k), (), seed), CoupledBlocks(grid), Settings((0, 30), 1))
             for k in (0.0, 1.0, 3.0)
         ],
-        episodes, human, margin, level,
+        episodes, human, margin, level, part("coupling"),
     )  # fmt: skip
     tell(0.75, "region: the person in the loop")
     person = sweep_points(
-        [(k, other, Oracle(int(k)), Settings((0, 4), 1)) for k in (1.0, 4.0, 32.0)], episodes, human, margin, level
-    )
+        [(k, other, Oracle(int(k)), Settings((0, 4), 1)) for k in (1.0, 4.0, 32.0)],
+        episodes, human, margin, level, part("shortlist"),
+    )  # fmt: skip
     name = plain.plans.reference
     return (
         Sweep("error tails", name, name_of(median), tails),
@@ -108,10 +123,10 @@ def refuting_regions(
 
 def sweep_points(
     tried: Sequence[tuple[float, Bench, Arrangement, Settings]], episodes: int, rationality: float, margin: float,
-    level: float,
+    level: float, keep: Keep | None = None,
 ) -> tuple[SweepPoint, ...]:  # fmt: skip
     """One arrangement beside the singleton at the last of the levels of several settings, with Holm's correction."""
-    found = [point(*one[1:], episodes, rationality, margin) for one in tried]
+    found = [point(*one[1:], episodes, rationality, margin, named(keep, str(i + 1))) for i, one in enumerate(tried)]
     adjusted = holm([e.comparison.p_different for e in found])
     return tuple(
         SweepPoint(one[0], e.figure, e.comparison.outcome(level, p))
@@ -120,17 +135,19 @@ def sweep_points(
 
 
 def point(
-    bench: Bench, arrangement: Arrangement, settings: Settings, episodes: int, rationality: float, margin: float
-) -> Excess:
+    bench: Bench, arrangement: Arrangement, settings: Settings, episodes: int, rationality: float, margin: float,
+    keep: Keep | None = None,
+) -> Excess:  # fmt: skip
     """The excess of one arrangement at the last of the levels; the singleton's line goes on to four times as many."""
     top = max(settings.levels)
     levels = tuple(dict.fromkeys((*settings.levels, *((2 * top, 4 * top) if not bench.answers else ()))))
-    first = play(bench, [Singleton(), arrangement], settings, episodes, rationality)
+    keep = keep or nowhere
+    first = play(bench, [Singleton(), arrangement], settings, episodes, rationality, kept=keep("both"))
     line = Singletons(first.optimisation[0], first.information)
     if float(first.told[1, -1].mean()) > 0.0 and len(levels) > len(settings.levels):
         further = play(
             bench, [Singleton()], Settings(levels, settings.members, settings.sharing, settings.error, settings.tail),
-            episodes, rationality,
+            episodes, rationality, kept=keep("singleton"),
         )  # fmt: skip
         line = Singletons(further.optimisation[0], further.information)
     at = len(settings.levels) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,15 @@ from pindown.values.arranging import Arrangement, decide
 from pindown.values.bench import Bench, Settings, surprisal
 from pindown.values.views import Human, View, Views
 
-__all__ = ["Outcomes", "play"]
+__all__ = ["Keep", "Outcomes", "keep_in", "named", "nowhere", "play", "trial_mark"]
 
 Array = NDArray[np.float64]
 Progress = Callable[[float, str], None]
+Keep = Callable[[str], Checkpoint | None]
+"""Gives the file in which the part of the work of a name is kept; None where nothing is."""
 _CHUNK = 20
 _LARGEST = 20.0  # nats: what stands for an infinite correction
+_PROBED = 2  # episodes by which arrangements are told apart
 _FIELDS = ("optimisation", "acceptable", "regret", "told", "capacity")
 
 
@@ -91,9 +95,26 @@ def play(
     return Outcomes(**tables)
 
 
-def kept_in(folder: str | Path | None, name: str, mark: str) -> Checkpoint | None:
-    """The file of one part of the work in a checkpoint folder; None without a folder."""
-    return None if folder is None else Checkpoint(folder, name, mark)
+def keep_in(folder: str | Path | None, mark: str) -> Keep:
+    """Files in a checkpoint folder, one a part of the work."""
+    return nowhere if folder is None else lambda name: Checkpoint(folder, name, mark)
+
+
+def named(keep: Keep | None, part: str) -> Keep:
+    """The files of one part, whose names begin with its name."""
+    return nowhere if keep is None else lambda name: keep(f"{part}-{name}")
+
+
+def nowhere(name: str) -> None:
+    """Keep nothing."""
+    return
+
+
+def trial_mark(bench: Bench, arrangements: Sequence[Arrangement], settings: Settings, rationality: float) -> str:
+    """What arrangements do in the first episodes: functions of one name are told apart by it."""
+    found = play(bench, arrangements, settings, _PROBED, rationality)
+    numbers = np.concatenate([getattr(found, name).ravel() for name in (*_FIELDS, "information")])
+    return hashlib.sha256("".join(f"{x:.5g} " for x in numbers).encode()).hexdigest()
 
 
 def _play(
