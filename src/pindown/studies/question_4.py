@@ -159,7 +159,7 @@ def _answer(
         gap = paired(rows[t][panel.LOSS], rows[plain][panel.LOSS])
         matched = len(usable([gap])) == 1 and abs(gap.value) <= family.matched * family.epsilon
         words = f"training loss differs by {gap}"
-        claim = f"{t[0].upper()}{t[1:]} leaves the bits in the weights as they are."
+        claim = f"{t[0].upper()}{t[1:]}: the bits in the weights stay as they are."
         verdicts.append(unmoved(claim, changes, tests, matched=matched, gap=words))
     if plain in compared:
         verdicts += [
@@ -186,7 +186,7 @@ def _short(found: SamplerComparison) -> SamplerComparison:
 
 def _distance(t: str, plain: str, treated: SamplerComparison, other: SamplerComparison) -> Verdict:
     """Whether a treatment draws functions as far from random solutions as plain training does."""
-    claim = f"{t[0].upper()}{t[1:]} leaves the distance to random solutions as it is."
+    claim = f"{t[0].upper()}{t[1:]}: the distance to random solutions stays as it is."
     rule = (
         f"By the total variation on held-out draws. Supported where it differs from that of {plain} by less than "
         f"{_DISTANCE:g} with the 95% interval of the difference, refuted where by more with it, else undecided. "
