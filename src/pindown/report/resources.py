@@ -101,8 +101,8 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         "xgap": 2, "ygap": 3, "colorscale": [list(stop) for stop in _SCALE], "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
         "colorbar": {
-            "title": {"text": "share", "side": "top"}, "orientation": "h", "thickness": 12, "outlinewidth": 0,
-            "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1], "yref": "container", "y": 0,
+            "orientation": "h", "thickness": 12, "outlinewidth": 0,
+            "tickformat": ".0%", "tickvals": [0, 0.5, 1], "tickangle": 0, "yref": "container", "y": 0,
             "yanchor": "bottom", "x": 0.5, "xanchor": "center", "len": 0.9,
         },
     }  # fmt: skip
