@@ -73,7 +73,8 @@ class Answers:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Answers:
         """Read back what :meth:`to_state` gave."""
-        return cls(**{k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state.items()})
+        parts: dict[str, Any] = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in state.items()}
+        return cls(**parts)
 
 
 @dataclass(frozen=True)

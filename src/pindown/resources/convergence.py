@@ -114,7 +114,8 @@ def convergence(
             volume_gains(program, seed=seed, checkpoint=inner) if isinstance(program, LinearProgram) and volume else {}
         )
         value_is = "price × stock / objective, on average"
-        kind = {Economy: "economy", ConvexProgram: "convex problem"}.get(type(problem), "linear programme")
+        kind = "economy" if isinstance(problem, Economy) else "linear programme"
+        kind = "convex problem" if isinstance(problem, ConvexProgram) else kind
         prices = [
             Estimate(float(p), 0.0, price_unit(n, program.units), "exact", reference="the problem's own objective")
             for n, p in zip(names, own, strict=True)

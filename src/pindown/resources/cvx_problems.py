@@ -175,4 +175,5 @@ def _value(x: Any) -> Any:
 
 
 def _dense(x: Any) -> Any:
-    return x.toarray() if sparse.issparse(x) else x
+    kept: Any = x
+    return kept.toarray() if sparse.issparse(x) else kept

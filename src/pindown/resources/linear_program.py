@@ -253,7 +253,7 @@ class LinearProgram:
 
     @classmethod
     def _of_rows(cls, c: Any, rows: Rows, more: Mapping[str, Any]) -> LinearProgram:
-        given = {"rows": rows.names, "lower": rows.lower, "upper": rows.upper, **more}
+        given: dict[str, Any] = {"rows": rows.names, "lower": rows.lower, "upper": rows.upper, **more}
         return cls(np.reshape(np.asarray(c, dtype=np.float64), -1), rows.matrix, rows.low, rows.high, **given)
 
     def __repr__(self) -> str:

@@ -146,7 +146,8 @@ def _linprog_bounds(bounds: Any, n: int) -> tuple[Floats, Floats]:
 
 
 def _dense(x: Any) -> Any:
-    return x.toarray() if sparse.issparse(x) else x
+    kept: Any = x
+    return kept.toarray() if sparse.issparse(x) else kept
 
 
 def _table(a: Any, what: str, n: int) -> Any:
