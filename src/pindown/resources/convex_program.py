@@ -89,7 +89,9 @@ class ConvexProgram:
         if self._slope is None:
             _, _, place = self._solve(self._own)
             slope, _ = slopes_at(self.problem.objective.expr, self.variables, place)
-            self._slope = -self._down * slope.toarray().reshape(-1)
+            found: Floats = -self._down * slope.toarray().reshape(-1)
+            self._slope = found
+            return found
         return self._slope
 
     def solved(self, rewards: Floats | None) -> tuple[str, float, Floats]:
