@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from pindown.resources.chain import Chain
     from pindown.resources.convergence import convergence
     from pindown.resources.convergence_result import Convergence
+    from pindown.resources.convex_program import ConvexProgram
     from pindown.resources.economy import Economy
     from pindown.resources.empowerment import empowerment
     from pindown.resources.linear_program import LinearProgram
@@ -113,6 +114,7 @@ __all__ = [
     "Committee",
     "Concentration",
     "Convergence",
+    "ConvexProgram",
     "DataError",
     "Economy",
     "Estimate",
@@ -250,6 +252,7 @@ _HOME = {
     "spectrum": "pindown.network.spectrum",
     "Chain": "pindown.resources.chain",
     "Convergence": "pindown.resources.convergence_result",
+    "ConvexProgram": "pindown.resources.convex_program",
     "Economy": "pindown.resources.economy",
     "LinearProgram": "pindown.resources.linear_program",
     "MDP": "pindown.resources.mdp",

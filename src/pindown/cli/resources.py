@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._console import unkept_progress
-from pindown.cli._options import Json, Quiet, Seed
-from pindown.cli._places import check_places, deliver
+from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
+from pindown.cli._places import deliver
 from pindown.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resources"]
 
-_RECORD, _REPORT, _NO_WORK = "resources.json", "report.html", "unfinished"
+_RECORD, _REPORT = "resources.json", "report.html"
 
 
 def resources(
@@ -41,23 +40,29 @@ def resources(
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
     json: Json = None,
     seed: Seed = 0,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Tell what nearly all objectives want of an environment, and under which priors."""
-    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    unfinished = Unfinished(out, checkpoint)
+    unfinished.check(json, resume=resume)
     found = _read(problem)
 
     from pindown.resources.convergence import convergence
 
-    with unkept_progress(quiet=quiet) as progress:
-        result = convergence(
+    result = unfinished.run(
+        lambda progress: convergence(
             found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
-            progress=progress,
-        )  # fmt: skip
+            progress=progress, checkpoint=unfinished.folder,
+        ),
+        quiet=quiet,
+    )  # fmt: skip
 
     from pindown.report.resources import write_resources_report
 
     deliver(result, write_resources_report, out / _RECORD, out / _REPORT, json=json, quiet=quiet)
+    unfinished.done()
 
 
 def _read(problem: str) -> LinearProgram | MDP:

@@ -100,7 +100,11 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         "type": "heatmap", "x": list(range(len(names))), "y": list(range(len(shown))), "z": z, "zmin": 0.0, "zmax": 1.0,
         "xgap": 2, "ygap": 3, "colorscale": [list(stop) for stop in _SCALE], "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
-        "colorbar": {"title": {"text": "share"}, "thickness": 12, "outlinewidth": 0, "tickformat": ".0%"},
+        "colorbar": {
+            "orientation": "h", "thickness": 12, "outlinewidth": 0,
+            "tickformat": ".0%", "tickvals": [0, 0.5, 1], "tickangle": 0, "yref": "container", "y": 0,
+            "yanchor": "bottom", "x": 0.5, "xanchor": "center", "len": 0.9,
+        },
     }  # fmt: skip
     numbers = {
         "type": "scatter", "mode": "text", "hoverinfo": "skip", "showlegend": False,
@@ -113,7 +117,7 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
                              side="top", showgrid=False, zeroline=False, range=[-0.5, len(names) - 0.5]),
         "yaxis": charts.axis("", tickvals=list(range(len(shown))), ticktext=labels, showgrid=False, zeroline=False,
                              range=[-0.5, len(shown) - 0.5]),
-        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 20, "l": 190},
+        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 70, "l": 190},
     }  # fmt: skip
     rows: list[Row] = [[i.name, *(i.wanted[n].value for n in names), i.robustness, i.verdict] for i in ranked]
     columns = [Column("name"), *(Column(n, percent=True) for n in names), Column("least", estimate=True, percent=True)]
@@ -125,7 +129,7 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         summary=f"Wanted under every prior: {some}.",
         table=Table("Shares of objectives", [*columns, Column("verdict")], rows),
         caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{left}",
-        height=80 + 26 * len(shown),
+        height=110 + 34 * len(shown),
     )
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from pindown import __version__
 from pindown.errors import InputError
 from pindown.estimate import Estimate
+from pindown.resources.answers import Answers, Place, in_blocks
 from pindown.resources.chain import Chain
 from pindown.resources.convergence_result import Convergence, FamilyRecord, Item, judge, unmeasured
+from pindown.resources.convex_program import ConvexProgram, wanted_in_convex
 from pindown.resources.economy import Economy
 from pindown.resources.families import Family, draw_objectives, read_families
 from pindown.resources.highs import make_solver
@@ -35,21 +38,8 @@ from pindown.stats import mean_and_stderr
 __all__ = ["convergence"]
 
 Progress = Callable[[float, str], None]
-Problem = LinearProgram | MDP | Economy | Chain
+Problem = LinearProgram | ConvexProgram | MDP | Economy | Chain
 Floats = NDArray[np.float64]
-_BLOCK = 125
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """What the objectives of one family wanted."""
-
-    finite: NDArray[np.bool_]
-    unbounded: int
-    infeasible: int
-    wanted: NDArray[np.bool_]
-    value: Floats
-    dropped: int = 0
 
 
 def convergence(
@@ -64,6 +54,7 @@ def convergence(
     solver: str = "auto",
     jobs: int = 1,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Convergence:
     r"""What nearly all objectives want of an environment in which there is no agent.
 
@@ -73,7 +64,7 @@ def convergence(
     interval lies above ``nearly_all`` under **every** declared prior; the least share over them is its robustness.
 
     Args:
-        problem: a linear programme, an economy, an MDP or a chain.
+        problem: a linear programme, a convex one, an economy, an MDP or a chain.
         families: priors over objectives, by name or a :class:`~pindown.resources.families.Family`; by default all five
             that are built in.
         objectives: how many are drawn from each.
@@ -82,14 +73,17 @@ def convergence(
         discount: of an MDP.
         volume: whether to measure as well how many bits of volume a unit of each row opens.
         solver: ``"auto"``, ``"highspy"`` or ``"scipy"``.
-        jobs: processes for programmes, threads for MDPs.
+        jobs: processes for linear programmes, threads for MDPs; convex problems are solved one after the other.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work. The same call with the same folder goes on where it was stopped and
+            gives the same answer.
 
     Returns:
         Shares, values, prices, robustness and verdicts.
 
     Raises:
         InputError: for no family, too few objectives, or a programme that is infeasible or unbounded as it stands.
+        CheckpointError: where the checkpoint folder belongs to another call or is damaged.
 
     Example:
         >>> from pindown import LinearProgram, convergence
@@ -105,15 +99,23 @@ def convergence(
         raise InputError(f"objectives = {objectives!r}", "at least 2")
     if not 0.0 < nearly_all < 1.0:
         raise InputError(f"nearly_all = {nearly_all!r}", "a share between 0 and 1")
-    told = _Told(progress, len(chosen))
-    if isinstance(problem, (LinearProgram, Economy)):
+    work = _Work(objectives, seed, jobs, None, _Told(progress, len(chosen)))
+    if checkpoint is not None:
+        work.place = Place(Path(checkpoint), {"solver": solver, "discount": discount, **_tables(problem)})
+    if isinstance(problem, (LinearProgram, ConvexProgram, Economy)):
         program = problem.program() if isinstance(problem, Economy) else problem
         own, method = _own_prices(program, solver)
-        names, _ = constraint_names(program)
-        answers = [_constraints(program, f, objectives, seed, solver, jobs, told) for f in chosen]
-        gains = volume_gains(program, seed=seed) if volume else {}
+        names = list(program.rows) if isinstance(program, ConvexProgram) else constraint_names(program)[0]
+        answers = [_constraints(program, f, solver, work) for f in chosen]
+        if volume and isinstance(program, ConvexProgram):
+            raise InputError("volume of a convex problem", "volume=False, or a linear programme")
+        inner = None if checkpoint is None else Path(checkpoint) / "volume"
+        gains = (
+            volume_gains(program, seed=seed, checkpoint=inner) if isinstance(program, LinearProgram) and volume else {}
+        )
         value_is = "price × stock / objective, on average"
         kind = "economy" if isinstance(problem, Economy) else "linear programme"
+        kind = "convex problem" if isinstance(problem, ConvexProgram) else kind
         prices = [
             Estimate(float(p), 0.0, price_unit(n, program.units), "exact", reference="the problem's own objective")
             for n, p in zip(names, own, strict=True)
@@ -127,13 +129,21 @@ def convergence(
             check_discount(discount)
             names, kind = [*problem.states, *([GOING_ON] if problem.ended is not None else [])], "MDP"
             value_is, method = "share of discounted time, on average", "value iteration"
-            answers = [_states(problem, f, objectives, seed, discount, jobs, told) for f in chosen]
+            answers = [
+                work.answers(partial(_states, problem, discount), f, state_rewards(problem, f, objectives, seed))
+                for f in chosen
+            ]
         elif isinstance(problem, Chain):
             names = [f"layer {k}, state {s}" for k, t in enumerate(problem.tables) for s in range(len(t))]
             kind, value_is, method = "chain", "place between the layer's worst and best, on average", "exact"
-            answers = [_layers(problem, f, objectives, seed, told) for f in chosen]
+            own = np.linspace(0.0, 1.0, problem.tables[-1].shape[1])
+            answers = [
+                work.answers(partial(_layers, problem), f, draw_objectives(f, objectives, own, seed)) for f in chosen
+            ]
         else:
-            raise InputError(f"a {type(problem).__name__}", "a LinearProgram, an Economy, an MDP or a Chain")
+            raise InputError(
+                f"a {type(problem).__name__}", "a LinearProgram, a ConvexProgram, an Economy, an MDP or a Chain"
+            )
         prices = [unmeasured("1", "no constraint") for _ in names]
         volumes = [unmeasured("bits", "no constraint") for _ in names]
         name = problem.name
@@ -164,60 +174,93 @@ class _Told:
     def __init__(self, progress: Progress | None, parts: int) -> None:
         self.progress, self.parts, self.done = progress, parts, 0
 
-    def step(self, share: float, family: Family) -> None:
+    def step(self, family: Family, share: float) -> None:
         if self.progress is not None:
             self.progress((self.done + share) / self.parts, f"{family.name} objectives")
         if share >= 1.0:
             self.done += 1
 
 
-def _both(families: Sequence[Family], answers: Sequence[_Answers]) -> list[tuple[Family, _Answers]]:
+@dataclass
+class _Work:
+    """How many objectives are drawn and how they are solved for."""
+
+    objectives: int
+    seed: int
+    jobs: int
+    place: Place | None
+    told: _Told
+
+    def answers(
+        self, solve: Callable[[Floats], Answers], family: Family, rewards: Floats, prefer: str = "threads"
+    ) -> Answers:
+        kept = None if self.place is None else self.place.checkpoint(family.name, rewards)
+        jobs = 1 if prefer == "one" else self.jobs
+        told = partial(self.told.step, family)
+        return in_blocks(solve, rewards, kept=kept, jobs=jobs, prefer=prefer.replace("one", "threads"), told=told)
+
+
+def _tables(problem: Problem) -> dict[str, Any]:
+    """What a problem consists of, for a checkpoint to tell it from another."""
+    if isinstance(problem, Economy):
+        problem = problem.program()
+    if isinstance(problem, LinearProgram):
+        m = problem.matrix
+        parts = [m.data, m.indices, m.indptr, problem.low, problem.high, problem.lower, problem.upper]
+    elif isinstance(problem, MDP):
+        m = problem.kernel
+        parts = [m.data, m.indices, m.indptr, problem.available, problem.start]
+    elif isinstance(problem, Chain):
+        parts = list(problem.tables)
+    elif isinstance(problem, ConvexProgram):
+        return {"problem": str(problem.problem), "numbers": problem.numbers()}
+    else:
+        parts = []
+    return {f"table {i:03d}": np.asarray(part) for i, part in enumerate(parts)}
+
+
+def _both(families: Sequence[Family], answers: Sequence[Answers]) -> list[tuple[Family, Answers]]:
     return list(zip(families, answers, strict=True))
 
 
-def _own_prices(problem: LinearProgram, solver: str) -> tuple[Floats, str]:
+def _own_prices(problem: LinearProgram | ConvexProgram, solver: str) -> tuple[Floats, str]:
     """Shadow prices under the programme's own objective, and the solver's name."""
-    costs = problem.costs_of(problem.own[None])
-    found = wanted_constraints(problem, costs, solver)
+    if isinstance(problem, ConvexProgram):
+        found, method = wanted_in_convex(problem, None), "cvxpy"
+    else:
+        found = wanted_constraints(problem, problem.costs_of(problem.own[None]), solver)
+        method = make_solver(problem, solver).name
     if found.infeasible:
         raise InputError("the programme is infeasible as it stands", "one with a solution", "relax its constraints")
     if found.unbounded:
         raise InputError("the programme is unbounded as it stands", "a finite optimum", "bound its columns")
-    return found.price[0], make_solver(problem, solver).name
+    return found.price[0], method
 
 
-def _constraints(
-    problem: LinearProgram, family: Family, count: int, seed: int, solver: str, jobs: int, told: _Told
-) -> _Answers:
-    costs = problem.costs_of(draw_objectives(family, count, problem.own, seed))
-    blocks = [costs[i : i + _BLOCK] for i in range(0, count, _BLOCK)]
-    work = (delayed(wanted_constraints)(problem, block, solver) for block in blocks)
-    parts: list[Any] = []
-    running: Any = Parallel(n_jobs=jobs, return_as="generator")(work)
-    for part in running:
-        parts.append(part)
-        told.step(len(parts) / len(blocks), family)
-    return _Answers(
-        np.concatenate([p.finite for p in parts]), sum(p.unbounded for p in parts), sum(p.infeasible for p in parts),
-        np.concatenate([p.wanted for p in parts]), np.concatenate([p.value for p in parts]),
-        sum(p.dropped for p in parts),
-    )  # fmt: skip
+def _constraints(problem: LinearProgram | ConvexProgram, family: Family, solver: str, work: _Work) -> Answers:
+    drawn = draw_objectives(family, work.objectives, problem.own, work.seed)
+    if isinstance(problem, ConvexProgram):
+        return work.answers(partial(_convex, problem), family, drawn, "one")
+    return work.answers(partial(_linear, problem, solver), family, problem.costs_of(drawn), "processes")
 
 
-def _states(mdp: MDP, family: Family, count: int, seed: int, discount: float, jobs: int, told: _Told) -> _Answers:
-    wanted, time_share = wanted_states(mdp, state_rewards(mdp, family, count, seed), discount, jobs)
-    told.step(1.0, family)
-    return _Answers(np.ones(count, dtype=bool), 0, 0, wanted, time_share)
+def _convex(problem: ConvexProgram, rewards: Floats) -> Answers:
+    return Answers.of_wanted(wanted_in_convex(problem, rewards))
 
 
-def _layers(chain: Chain, family: Family, count: int, seed: int, told: _Told) -> _Answers:
-    last = chain.tables[-1].shape[1]
-    wanted, place = wanted_layers(chain, draw_objectives(family, count, np.linspace(0.0, 1.0, last), seed))
-    told.step(1.0, family)
-    return _Answers(np.ones(count, dtype=bool), 0, 0, wanted, place)
+def _linear(problem: LinearProgram, solver: str, costs: Floats) -> Answers:
+    return Answers.of_wanted(wanted_constraints(problem, costs, solver))
 
 
-def _mean(answers: _Answers, i: int) -> Estimate:
+def _states(mdp: MDP, discount: float, rewards: Floats) -> Answers:
+    return Answers.of_pair(wanted_states(mdp, rewards, discount))
+
+
+def _layers(chain: Chain, rewards: Floats) -> Answers:
+    return Answers.of_pair(wanted_layers(chain, rewards))
+
+
+def _mean(answers: Answers, i: int) -> Estimate:
     values = answers.value[answers.finite, i]
     values = values[np.isfinite(values)]
     if not len(values):
@@ -237,7 +280,7 @@ def _agreement(items: Sequence[Item], families: Sequence[Family]) -> tuple[tuple
     return tuple(out)
 
 
-def _notes(records: Sequence[FamilyRecord], answers: Sequence[_Answers], families: Sequence[Family]) -> list[str]:
+def _notes(records: Sequence[FamilyRecord], answers: Sequence[Answers], families: Sequence[Family]) -> list[str]:
     notes: list[str] = []
     for r in records:
         if r.unbounded.count:

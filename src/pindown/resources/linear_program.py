@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from pindown.errors import DataError, InputError
+from pindown.resources.model_sources import Rows, read_linprog, read_milp
 from pindown.resources.mps import read_mps
 
 __all__ = ["LinearProgram"]
@@ -153,19 +154,107 @@ class LinearProgram:
         return cls.from_mps(path)
 
     @classmethod
-    def from_highs(cls, model: Any, *, name: str = "") -> LinearProgram:
-        """Take over a model of highspy, a ``HighsLp`` or a ``Highs`` that holds one."""
+    def from_highs(cls, model: Any, *, units: Mapping[str, str] | None = None, name: str = "") -> LinearProgram:
+        """Take over a model of highspy, a ``HighsLp`` or a ``Highs`` that holds one.
+
+        Raises:
+            InputError: for something else, columns that have to be whole, or a quadratic objective.
+        """
         lp = model.getLp() if hasattr(model, "getLp") else model
+        if not hasattr(lp, "a_matrix_"):
+            raise InputError(f"a {type(model).__name__}", "a Highs or a HighsLp of highspy")
+        if hasattr(model, "getModel") and int(model.getModel().hessian_.dim_):
+            raise InputError("a model with a quadratic objective", "a linear programme")
+        whole = [j for j, kind in enumerate(lp.integrality_) if "Continuous" not in str(kind)]
+        if whole:
+            raise InputError(
+                f"column {whole[0]} has to be a whole number", "a linear programme", "measure its relaxation"
+            )
         a = lp.a_matrix_
         shape = (int(lp.num_row_), int(lp.num_col_))
         parts = (np.asarray(a.value_), np.asarray(a.index_), np.asarray(a.start_))
         by_column = "Colwise" in str(a.format_)
         matrix = sparse.csc_array(parts, shape=shape) if by_column else sparse.csr_array(parts, shape=shape)
+        rows, columns = list(lp.row_names_), list(lp.col_names_)
         return cls(
             np.asarray(lp.col_cost_), matrix, np.asarray(lp.row_lower_), np.asarray(lp.row_upper_),
             lower=np.asarray(lp.col_lower_), upper=np.asarray(lp.col_upper_), maximise="Max" in str(lp.sense_),
-            rows=list(lp.row_names_) or None, columns=list(lp.col_names_) or None, name=name,
+            rows=rows if all(rows) and rows else None, columns=columns if all(columns) and columns else None,
+            units=units, name=name or str(lp.model_name_),
         )  # fmt: skip
+
+    @classmethod
+    def from_linprog(
+        cls, c: ArrayLike, A_ub: Any = None, b_ub: Any = None, A_eq: Any = None, b_eq: Any = None, bounds: Any = None,
+        **more: Any,
+    ) -> LinearProgram:  # fmt: skip
+        """Take what :func:`scipy.optimize.linprog` takes, in its order; rows are ``ub 0``, …, then ``eq 0``, ….
+
+        Args:
+            c: costs, which are minimised.
+            A_ub: rows that hold from above.
+            b_ub: their sides.
+            A_eq: equations.
+            b_eq: their sides.
+            bounds: ``(lower, upper)`` of each column or one for all, None where there is none; (0, None) by default.
+            more: names, units and the rest of what the class takes.
+
+        Raises:
+            InputError: for a table without its side, or shapes that do not fit.
+
+        Example:
+            >>> from pindown import LinearProgram
+            >>> LinearProgram.from_linprog([-3, -2], [[1, 1]], [4], bounds=(0, 9)).upper.tolist()
+            [9.0, 9.0]
+        """
+        return cls._of_rows(c, read_linprog(c, A_ub, b_ub, A_eq, b_eq, bounds), more)
+
+    @classmethod
+    def from_milp(
+        cls, c: ArrayLike, *, integrality: Any = None, bounds: Any = None, constraints: Any = None, **more: Any
+    ) -> LinearProgram:
+        """Take what :func:`scipy.optimize.milp` takes, as long as no column has to be whole.
+
+        Args:
+            c: costs, which are minimised.
+            integrality: zeros, or nothing.
+            bounds: :class:`scipy.optimize.Bounds`; 0 to ∞ by default.
+            constraints: a :class:`scipy.optimize.LinearConstraint` or several; rows are ``row 0``, ….
+            more: names, units and the rest of what the class takes.
+
+        Raises:
+            InputError: for columns that have to be whole, or shapes that do not fit.
+
+        Example:
+            >>> from scipy.optimize import LinearConstraint
+            >>> from pindown import LinearProgram
+            >>> LinearProgram.from_milp([-3, -2], constraints=LinearConstraint([[1, 1]], ub=4)).high.tolist()
+            [4.0]
+        """
+        return cls._of_rows(c, read_milp(c, integrality, bounds, constraints), more)
+
+    @classmethod
+    def from_cvxpy(cls, problem: Any, **more: Any) -> LinearProgram:
+        """Take a problem of cvxpy in which all is linear. Columns are the entries of its variables, rows those of its
+        constraints, called by their labels; a constant in the objective is left out.
+
+        Args:
+            problem: a ``cvxpy.Problem``.
+            more: names, units and the rest of what the class takes.
+
+        Raises:
+            InputError: naming what is not linear; where cvxpy is not installed.
+        """
+        from pindown.resources.cvx_problems import column_names, linear_rows
+
+        costs, rows, maximise = linear_rows(problem)
+        more.setdefault("columns", column_names(problem.variables()))
+        return cls._of_rows(costs, rows, {"maximise": maximise, **more})
+
+    @classmethod
+    def _of_rows(cls, c: Any, rows: Rows, more: Mapping[str, Any]) -> LinearProgram:
+        given: dict[str, Any] = {"rows": rows.names, "lower": rows.lower, "upper": rows.upper, **more}
+        return cls(np.reshape(np.asarray(c, dtype=np.float64), -1), rows.matrix, rows.low, rows.high, **given)
 
     def __repr__(self) -> str:
         return f"LinearProgram({len(self.rows)} rows, {len(self.columns)} columns)"

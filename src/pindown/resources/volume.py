@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ Progress = Callable[[float, str], None]
 
 
 def volume_gains(
-    problem: LinearProgram, *, repeats: int = 4, seed: int = 0, progress: Progress | None = None
-) -> dict[str, Estimate]:
+    problem: LinearProgram, *, repeats: int = 4, seed: int = 0, progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+) -> dict[str, Estimate]:  # fmt: skip
     r"""Bits of reachable volume gained when a row is relaxed by one of its units.
 
     .. math:: \log_2 V(b_i + 1) - \log_2 V(b)
@@ -36,6 +38,7 @@ def volume_gains(
         repeats: runs of each measurement.
         seed: everything random follows from it.
         progress: called with the share done and a text.
+        checkpoint: folder for unfinished work, one inside for each measurement.
 
     Returns:
         The gain of each row in bits.
@@ -64,7 +67,11 @@ def volume_gains(
         if i >= 0:
             by[i] = 1.0
         loss = _Violation(problem, by)
-        found.append(measure(space, loss, tolerance=0.0, engine="splitting", repeats=repeats, seed=seed, jobs=1).bits())
+        profile = measure(
+            space, loss, tolerance=0.0, engine="splitting", repeats=repeats, seed=seed, jobs=1,
+            checkpoint=None if checkpoint is None else Path(checkpoint) / str(i + 1),
+        )  # fmt: skip
+        found.append(profile.bits())
         if progress is not None:
             progress((i + 2) / (len(names) + 1), "volume" if i < 0 else f"volume without a unit of {names[i]}")
     base = found[0]
