@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pindown.cli._console import unkept_progress
-from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._options import Address, Backend, Json, Quiet, Seed, on_cluster
 from pindown.cli._places import check_places, deliver
 from pindown.errors import DataError, InputError
 
@@ -37,7 +37,9 @@ def resources(
     nearly_all: Annotated[float, typer.Option(help="Share that a resource has to reach under every prior.")] = 0.8,
     discount: Annotated[float, typer.Option(help="Of an environment.")] = 0.95,
     volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    jobs: Annotated[int | None, typer.Option(help="Processes; -1 for all cores.", show_default="1")] = None,
+    backend: Backend = None,
+    address: Address = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
     json: Json = None,
     seed: Seed = 0,
@@ -49,7 +51,7 @@ def resources(
 
     from pindown.resources.convergence import convergence
 
-    with unkept_progress(quiet=quiet) as progress:
+    with on_cluster(backend, address, jobs=jobs, quiet=quiet), unkept_progress(quiet=quiet) as progress:
         result = convergence(
             found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
             progress=progress,

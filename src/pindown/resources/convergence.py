@@ -62,7 +62,7 @@ def convergence(
     discount: float = 0.95,
     volume: bool = False,
     solver: str = "auto",
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Convergence:
     r"""What nearly all objectives want of an environment in which there is no agent.
@@ -82,7 +82,7 @@ def convergence(
         discount: of an MDP.
         volume: whether to measure as well how many bits of volume a unit of each row opens.
         solver: ``"auto"``, ``"highspy"`` or ``"scipy"``.
-        jobs: processes for programmes, threads for MDPs.
+        jobs: processes for programmes, threads for MDPs; by default one, or what ``joblib.parallel_config`` says.
         progress: called with the share done and a text.
 
     Returns:
@@ -187,7 +187,7 @@ def _own_prices(problem: LinearProgram, solver: str) -> tuple[Floats, str]:
 
 
 def _constraints(
-    problem: LinearProgram, family: Family, count: int, seed: int, solver: str, jobs: int, told: _Told
+    problem: LinearProgram, family: Family, count: int, seed: int, solver: str, jobs: int | None, told: _Told
 ) -> _Answers:
     costs = problem.costs_of(draw_objectives(family, count, problem.own, seed))
     blocks = [costs[i : i + _BLOCK] for i in range(0, count, _BLOCK)]
@@ -204,7 +204,9 @@ def _constraints(
     )  # fmt: skip
 
 
-def _states(mdp: MDP, family: Family, count: int, seed: int, discount: float, jobs: int, told: _Told) -> _Answers:
+def _states(
+    mdp: MDP, family: Family, count: int, seed: int, discount: float, jobs: int | None, told: _Told
+) -> _Answers:
     wanted, time_share = wanted_states(mdp, state_rewards(mdp, family, count, seed), discount, jobs)
     told.step(1.0, family)
     return _Answers(np.ones(count, dtype=bool), 0, 0, wanted, time_share)
