@@ -149,6 +149,13 @@ def _ray(address: str, ray: Any, modules: Sequence[ModuleType]) -> Generator[Clu
         # processes that fork, does not say so.
         supports_return_generator = True
 
+        def terminate(self) -> None:
+            # Closing asks each actor to end, which one that is always started again takes for a death.
+            if self._pool is not None:
+                self._pool._closed = True
+                self._pool.terminate()
+                self._pool = None
+
     ours = not ray.is_initialized()
     if ours:
         try:
