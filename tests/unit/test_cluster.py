@@ -107,7 +107,7 @@ def test_what_cannot_be_meant_is_refused(backend: Any, address: Any, words: str)
 def test_a_missing_package_is_named(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("ray", "distributed"):
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(pindown.InputError, match=rf'pip install "pindown\[{backend}\]"'):  # noqa: SIM117
+    with pytest.raises(pindown.InputError, match=rf'Install "pindown\[{backend}\]"'):  # noqa: SIM117
         with pindown.cluster(backend, "127.0.0.1:1"):
             pass
 
@@ -131,6 +131,8 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             held.wait(MINUTES)
         except subprocess.TimeoutExpired:
             os.killpg(held.pid, signal.SIGKILL)
+            held.wait()
+        held.stdout.close()
 
 
 def environment() -> dict[str, str]:

@@ -112,7 +112,7 @@ def _packages(backend: Backend) -> ModuleType:
     except ModuleNotFoundError as error:
         raise InputError(
             f"the backend {backend} without its package ({error})", f"pindown[{backend}]",
-            f'pip install "pindown[{backend}]", here and on the workers',
+            f'install "pindown[{backend}]" here and on the workers',
         ) from error  # fmt: skip
 
 
