@@ -70,10 +70,11 @@ def human_values(*, points: bool = False) -> Model:
     ).named("compressed genome in bits", unit="bit")  # fmt: skip
     selected = between(
         0.3, 3.0, 1.0, unit="bit / generation", name="what selection adds", bound="upper",
-        source="Worden 1995 (in all typically a few bits a generation, a part of the phenotype a small fraction of one)",
+        source="Worden 1995 (typically a few bits a generation in all, far less than one for a part)",
     )  # fmt: skip
     mutation = between(
-        0.9e-8, 1.5e-8, 1e-8, unit="1 / generation", name="mutations of a base", source="Kong et al. 2012: 1.2e-8 (not verified)",
+        0.9e-8, 1.5e-8, 1e-8, unit="1 / generation", name="mutations of a base",
+        source="Kong et al. 2012: 1.2e-8 (not verified)",
     )  # fmt: skip
     capacity = (selected / mutation).named("what selection can keep")
 
