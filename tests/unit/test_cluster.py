@@ -161,7 +161,7 @@ def test_a_cluster_gives_the_figures_of_one_process(address: str, kill: str, tmp
 
 
 PANEL = "\n".join(
-    ["who,first,second,chosen", *(f"{w},{a},{b},{a}" for w in "xyz" for a, b in (("a", "b"), ("b", "c"), ("c", "a")))]
+    ["who,first,second,winner", *(f"{w},{a},{b},{a}" for w in "xyz" for a, b in (("a", "b"), ("b", "c"), ("c", "a")))]
 )
 
 
