@@ -160,7 +160,7 @@ def coherence_panel(
     if not panel:
         raise DataError("a panel without subjects", "at least one")
     found: dict[str, Coherence] = {}
-    places = [None if checkpoint is None else Path(checkpoint) / str(k) for k in range(len(panel))]
+    places = [None if checkpoint is None else Path(checkpoint).absolute() / str(k) for k in range(len(panel))]
     work = zip(panel.items(), places, strict=True)
     # One after the other in this process, unless joblib is told of another place.
     each: Any = (

@@ -171,7 +171,8 @@ class _Run:
         folder, mark = None, ""
         if checkpoint is not None:
             Path(checkpoint).mkdir(parents=True, exist_ok=True)
-            folder, mark = str(checkpoint), _mark(space, objective, self.tolerance, seed, settings, engine, budget)
+            folder = str(Path(checkpoint).absolute())  # a worker elsewhere has a working directory of its own
+            mark = _mark(space, objective, self.tolerance, seed, settings, engine, budget)
         each = None if budget is None else max(1, (budget - objective.evaluations + before) // self.repeats)
         tasks = [
             Task(
