@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pindown.choices.subagents import subagents
     from pindown.choices.trades import Trades
     from pindown.choices.value_cache import ValueCache
+    from pindown.engine.cluster import Cluster, cluster
     from pindown.engine.measure import measure
     from pindown.engine.profile import Profile
     from pindown.engine.two_sided import TwoSided
@@ -110,6 +111,7 @@ __all__ = [
     "Budgets",
     "Chain",
     "CheckpointError",
+    "Cluster",
     "Coherence",
     "Committee",
     "Concentration",
@@ -158,6 +160,7 @@ __all__ = [
     "audit",
     "basin",
     "bitplanes",
+    "cluster",
     "coherence",
     "compare",
     "compare_samplers",
@@ -198,6 +201,7 @@ _HOME = {
     "Basin": "pindown.network.basin_result",
     "BitString": "pindown.spaces.bitstring",
     "Box": "pindown.spaces.box",
+    "Cluster": "pindown.engine.cluster",
     "CheckpointError": "pindown.errors",
     "Concentration": "pindown.network.concentration",
     "DataError": "pindown.errors",
@@ -227,6 +231,7 @@ _HOME = {
     "aoyagi": "pindown.network.aoyagi",
     "audit": "pindown.network.audit",
     "bitplanes": "pindown.network.bitplanes",
+    "cluster": "pindown.engine.cluster",
     "compare": "pindown.network.compare",
     "compare_samplers": "pindown.network.compare_samplers",
     "concentration": "pindown.network.concentration",

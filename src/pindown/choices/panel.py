@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from joblib import Parallel, delayed
+
 from pindown.choices.coherence import coherence
 from pindown.choices.coherence_result import INDICES, Coherence, Graph
 from pindown.choices.indices import Index
 from pindown.choices.reading import Observed
 from pindown.choices.unfinished import keep_in, kept, table_mark
+from pindown.engine.cluster import configured_elsewhere
 from pindown.errors import CheckpointError, DataError
 from pindown.estimate import Estimate
 from pindown.stats import wilson_interval
@@ -157,28 +160,44 @@ def coherence_panel(
     if not panel:
         raise DataError("a panel without subjects", "at least one")
     found: dict[str, Coherence] = {}
-    for k, (name, table) in enumerate(panel.items()):
+    places = [None if checkpoint is None else Path(checkpoint).absolute() / str(k) for k in range(len(panel))]
+    work = zip(panel.items(), places, strict=True)
+    # One after the other in this process, unless joblib is told of another place.
+    each: Any = (
+        Parallel(return_as="generator")(delayed(_one)(n, t, seed, surprise, p, options) for (n, t), p in work)
+        if configured_elsewhere()
+        else (_one(n, t, seed, surprise, p, options) for (n, t), p in work)
+    )
+    if progress is not None:
+        progress(0.0, next(iter(panel)))
+    for k, (name, result) in enumerate(zip(panel, each, strict=True), 1):
+        found[name] = result
         if progress is not None:
             progress(k / len(panel), name)
-        place = None if checkpoint is None else Path(checkpoint) / str(k)
-        mark = "" if place is None else table_mark(table, seed, surprise, name, sorted(options.items()))
-        with keep_in(place, mark):
-            done = kept("result")
-            record = None if done is None else done.load()
-            if record is not None:
-                found[name] = Coherence.from_dict(json.loads(record["record"]))
-                continue
-            inner = None if place is None else place / "work"
-            found[name] = coherence(table, seed, surprise=surprise, subject=name, checkpoint=inner, **options)
-            if done is not None and place is not None:
-                done.save({"record": json.dumps(found[name].to_dict(), allow_nan=False)}, final=True)
-                shutil.rmtree(place / "work")
     result = Panel(found)
     worst = result.worst
     for name, c in found.items():
         if worst is None or name != worst.subject:
             found[name] = replace(c, graph=Graph((), (), ()), breaks=(), drawn=())
     return Panel(found)
+
+
+def _one(
+    name: str, table: Observed, seed: int, surprise: bool, place: Path | None, options: Mapping[str, Any]
+) -> Coherence:
+    """One subject, from its folder of unfinished work where it is done."""
+    mark = "" if place is None else table_mark(table, seed, surprise, name, sorted(options.items()))
+    with keep_in(place, mark):
+        done = kept("result")
+        record = None if done is None else done.load()
+        if record is not None:
+            return Coherence.from_dict(json.loads(record["record"]))
+        inner = None if place is None else place / "work"
+        found = coherence(table, seed, surprise=surprise, subject=name, checkpoint=inner, **options)
+        if done is not None and place is not None:
+            done.save({"record": json.dumps(found.to_dict(), allow_nan=False)}, final=True)
+            shutil.rmtree(place / "work")
+        return found
 
 
 def _or(index: Index, other: float) -> float:

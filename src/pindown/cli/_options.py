@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -11,11 +13,14 @@ import typer
 
 from pindown.cli._console import Interrupted, ProgressReport, progress_bar, show
 from pindown.cli._places import check_places, give_json, what_is_kept
+from pindown.errors import InputError
 
 if TYPE_CHECKING:
     from pindown.network.subject import Subject
 
 __all__ = [
+    "Address",
+    "Backend",
     "Checkpoint",
     "Device",
     "DryRun",
@@ -26,6 +31,7 @@ __all__ = [
     "Unfinished",
     "WeightsFile",
     "give_plan",
+    "on_cluster",
     "subject_of_function",
 ]
 
@@ -50,6 +56,68 @@ Checkpoint = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the unfinished work that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+
+
+class BackendName(StrEnum):
+    """The clusters that there are."""
+
+    RAY = "ray"
+    DASK = "dask"
+
+
+Backend = Annotated[
+    BackendName | None,
+    typer.Option(help="Run what is independent on a cluster of this kind.", show_default="this machine"),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where the cluster of --backend answers.", show_default=False),
+]
+
+
+@contextmanager
+def on_cluster(
+    backend: BackendName | None,
+    address: str | None,
+    *,
+    jobs: int | None = None,
+    target: str | None = None,
+    kept: Path | None = None,
+    quiet: bool = False,
+) -> Generator[None]:
+    """Run what is independent on the cluster that the options name; without them on this machine.
+
+    Args:
+        backend: what ``--backend`` says.
+        address: what ``--address`` says.
+        jobs: what ``--jobs`` says: on a cluster no more than so many tasks at once.
+        target: the user's module, which the workers are sent.
+        kept: folder for unfinished work; where the workers do not see it, that is said.
+        quiet: whether to say nothing.
+    """
+    if backend is None:
+        if address is not None:
+            raise InputError("--address without --backend", "--backend ray or --backend dask")
+        yield
+        return
+    if address is None:
+        raise InputError(f"--backend {backend} without --address", "where the cluster answers")
+    if jobs == 1:
+        raise InputError(f"--jobs 1 with --backend {backend}", "more, or no --jobs", "leave --jobs out")
+
+    from pindown.cli._target import target_modules
+    from pindown.engine.cluster import cluster
+
+    with cluster(backend.value, address, modules=target_modules(target)) as found:
+        if not quiet:
+            show(f"Working on {found}.", error=True)
+            if kept is not None and not found.shares(kept):
+                show(
+                    f"The workers do not see {kept}: what one of them has begun is lost when it dies. A folder that "
+                    "all machines share keeps it: name one with --checkpoint or --out.",
+                    error=True,
+                )
+        yield
 
 
 class Unfinished:

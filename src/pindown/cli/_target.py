@@ -25,6 +25,7 @@ __all__ = [
     "load_study",
     "load_subject",
     "split_target",
+    "target_modules",
 ]
 
 DEFAULT_FUNCTION, STUDY_FUNCTION, PROBLEM_NAME = "make_subject", "make_study", "problem"
@@ -99,6 +100,12 @@ def load_problem(target: str) -> SearchProblem | CNF:
     if not isinstance(found, SearchProblem | CNF):
         raise InputError(f"{name} in {path} is a {type(found).__name__}", wanted)
     return found
+
+
+def target_modules(target: str | None) -> list[ModuleType]:
+    """The module of a target that was loaded, for those who work elsewhere; none where there is no target."""
+    module = None if target is None else sys.modules.get(split_target(target)[0].stem)
+    return [] if module is None else [module]
 
 
 def _made(target: str, default: str, kind: str) -> tuple[object, str]:

@@ -10,6 +10,8 @@ import typer
 
 from pindown.cli._console import show
 from pindown.cli._options import (
+    Address,
+    Backend,
     Checkpoint,
     Device,
     DryRun,
@@ -20,6 +22,7 @@ from pindown.cli._options import (
     Unfinished,
     WeightsFile,
     give_plan,
+    on_cluster,
     subject_of_function,
 )
 from pindown.cli._output import write_json
@@ -68,6 +71,8 @@ def audit(
         ),
     ] = None,
     device: Device = None,
+    backend: Backend = None,
+    address: Address = None,
     dry_run: DryRun = False,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
@@ -101,7 +106,8 @@ def audit(
     options |= {"in_depth": in_depth, "epsilon": epsilon, "checkpoints": checkpoints}
     options |= {"checkpoint": unfinished.folder}
     measure = audit_digits if subject is None else partial(audit_subject, subject)
-    result = unfinished.run(lambda progress: measure(**options, progress=progress), quiet=quiet)
+    with on_cluster(backend, address, jobs=jobs, target=target, kept=unfinished.folder, quiet=quiet):
+        result = unfinished.run(lambda progress: measure(**options, progress=progress), quiet=quiet)
     record = result.to_dict()
     _write(record, out, json)
     unfinished.done()

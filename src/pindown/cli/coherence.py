@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pindown.cli._choices import read_table
-from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
+from pindown.cli._options import Address, Backend, Checkpoint, Json, Quiet, Resume, Seed, Unfinished, on_cluster
 from pindown.cli._places import deliver
 from pindown.errors import InputError
 
@@ -55,6 +55,8 @@ def coherence(
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-coherence"),
     json: Json = None,
     seed: Seed = 0,
+    backend: Backend = None,
+    address: Address = None,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
     quiet: Quiet = False,
@@ -71,9 +73,10 @@ def coherence(
             raise InputError(f"no subject {subject!r}", f"one of {', '.join(list(found)[:10])}{more}")
         found = found[subject]
     options: dict[str, Any] = {"seed": seed, "seconds": seconds, "checkpoint": unfinished.folder}
-    result = unfinished.run(
-        lambda progress: _measured(found, surprise, {**options, "progress": progress}, subject or ""), quiet=quiet
-    )
+    with on_cluster(backend, address, kept=unfinished.folder, quiet=quiet):
+        result = unfinished.run(
+            lambda progress: _measured(found, surprise, {**options, "progress": progress}, subject or ""), quiet=quiet
+        )
 
     from pindown.report.choices import write_choices_report
 

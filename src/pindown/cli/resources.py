@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
+from pindown.cli._options import (
+    Address,
+    Backend,
+    Checkpoint,
+    Json,
+    Quiet,
+    Resume,
+    Seed,
+    Unfinished,
+    on_cluster,
+)
 from pindown.cli._places import deliver
 from pindown.errors import DataError, InputError
 
@@ -36,7 +46,9 @@ def resources(
     nearly_all: Annotated[float, typer.Option(help="Share that a resource has to reach under every prior.")] = 0.8,
     discount: Annotated[float, typer.Option(help="Of an environment.")] = 0.95,
     volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    jobs: Annotated[int | None, typer.Option(help="Processes; -1 for all cores.", show_default="1")] = None,
+    backend: Backend = None,
+    address: Address = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-resources"),
     json: Json = None,
     seed: Seed = 0,
@@ -51,13 +63,14 @@ def resources(
 
     from pindown.resources.convergence import convergence
 
-    result = unfinished.run(
-        lambda progress: convergence(
-            found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
-            progress=progress, checkpoint=unfinished.folder,
-        ),
-        quiet=quiet,
-    )  # fmt: skip
+    with on_cluster(backend, address, jobs=jobs, kept=unfinished.folder, quiet=quiet):
+        result = unfinished.run(
+            lambda progress: convergence(
+                found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
+                progress=progress, checkpoint=unfinished.folder,
+            ),
+            quiet=quiet,
+        )  # fmt: skip
 
     from pindown.report.resources import write_resources_report
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pindown.cli._console import Interrupted, progress_bar, show
+from pindown.cli._options import Address, Backend, on_cluster
 from pindown.cli._output import write_json
 from pindown.cli._places import STDOUT, check_places, give_json, what_is_kept
 from pindown.cli._target import load_study
@@ -45,6 +46,8 @@ def study(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    backend: Backend = None,
+    address: Address = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for unfinished work.", show_default=f"{_CHECKPOINT} inside --out")
     ] = None,
@@ -66,7 +69,10 @@ def study(
     if target is not None:
         options["own"] = load_study(target)
     try:
-        with progress_bar(quiet=quiet) as progress:
+        with (
+            on_cluster(backend, address, jobs=jobs, target=target, kept=kept, quiet=quiet),
+            progress_bar(quiet=quiet) as progress,
+        ):
             result = compression(question or None, **options, progress=progress)
     except KeyboardInterrupt:
         raise Interrupted(what_is_kept(kept)) from None

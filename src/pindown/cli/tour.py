@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pindown.cli._console import show, unkept_progress
-from pindown.cli._options import Json, Quiet, Seed
+from pindown.cli._console import show
+from pindown.cli._options import Address, Backend, Checkpoint, Json, Quiet, Resume, Seed, Unfinished, on_cluster
 from pindown.cli._output import write_json
-from pindown.cli._places import STDOUT, check_places, give_json
+from pindown.cli._places import STDOUT, give_json
 
 __all__ = ["tour"]
 
-_REPORT, _NO_WORK = "report.html", "unfinished"
+_REPORT = "report.html"
 
 
 def tour(
@@ -26,15 +26,21 @@ def tour(
     out: Annotated[Path, typer.Option(help=f"Folder for {_REPORT} and the records.")] = Path("pindown-tour"),
     json: Json = None,
     seed: Seed = 0,
+    backend: Backend = None,
+    address: Address = None,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a quick version of everything on built-in data and join the results on one page."""
-    check_places(out, json, out / _NO_WORK, resume=False, own=True)
+    unfinished = Unfinished(out, checkpoint)
+    unfinished.check(json, resume=resume)
 
     from pindown.studies.tour import tour as run
 
-    with unkept_progress(quiet=quiet) as progress:
-        found = run(seed=seed, stops=only or None, jobs=jobs, progress=progress)
+    options: dict[str, Any] = {"seed": seed, "stops": only or None, "jobs": jobs, "checkpoint": unfinished.folder}
+    with on_cluster(backend, address, jobs=jobs, kept=unfinished.folder, quiet=quiet):
+        found = unfinished.run(lambda progress: run(**options, progress=progress), quiet=quiet)
 
     from pindown.report.joined import first_verdicts, write_joined_report
 
@@ -42,6 +48,7 @@ def tour(
     for name, record in records.items():
         write_json(record, out / name)
     write_joined_report(records, out / _REPORT, title="A tour of pindown")
+    unfinished.done()
     if json is not None:
         give_json(found.to_dict(), json)
     if not quiet:

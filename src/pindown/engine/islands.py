@@ -369,7 +369,9 @@ def run_islands(
             watch.stop()
 
 
-def _writer(path: str, index: int) -> Callable[[float], None]:
+def _writer(path: str, index: int) -> Callable[[float], None] | None:
+    if not Path(path).exists():
+        return None  # a worker on another machine, which has no way to tell
     shares = np.memmap(path, dtype=np.float64, mode="r+")
     return lambda share: shares.__setitem__(index, share)
 

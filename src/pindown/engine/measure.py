@@ -19,6 +19,7 @@ from joblib.parallel import get_active_backend
 from torch import Tensor
 
 from pindown.engine.checkpoint import fingerprint
+from pindown.engine.cluster import configured_elsewhere
 from pindown.engine.enumeration import MOST_POINTS, enumerate_losses
 from pindown.engine.islands import Task, run_islands
 from pindown.engine.moves import MOST_CORRELATED
@@ -170,7 +171,8 @@ class _Run:
         folder, mark = None, ""
         if checkpoint is not None:
             Path(checkpoint).mkdir(parents=True, exist_ok=True)
-            folder, mark = str(checkpoint), _mark(space, objective, self.tolerance, seed, settings, engine, budget)
+            folder = str(Path(checkpoint).absolute())  # a worker elsewhere has a working directory of its own
+            mark = _mark(space, objective, self.tolerance, seed, settings, engine, budget)
         each = None if budget is None else max(1, (budget - objective.evaluations + before) // self.repeats)
         tasks = [
             Task(
@@ -340,9 +342,8 @@ def _jobs(jobs: int | None, tasks: list[Task], objective: Objective) -> tuple[in
     """How many processes, and why."""
     if jobs is not None:
         return (1, "one process, asked for") if jobs == 1 else (jobs, f"{jobs} processes, asked for")
-    backend, configured = get_active_backend()
-    if type(backend).__name__ not in ("LokyBackend", "ThreadingBackend", "SequentialBackend") or (configured or 1) != 1:
-        return None, f"joblib's configured backend, {type(backend).__name__}"
+    if configured_elsewhere():
+        return None, f"joblib's configured backend, {type(get_active_backend()[0]).__name__}"
     cores = min(cpu_count(), len(tasks))
     if cores == 1 or objective.device.type != "cpu" or os.environ.get("PINDOWN_JOBS") == "1":
         return 1, "one process: one core, or a device of its own"

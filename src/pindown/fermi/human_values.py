@@ -48,16 +48,16 @@ def human_values(*, points: bool = False) -> Model:
     pair = constant(2.0, unit="bit / base_pair", name="bits for each base pair", source="four letters: log2 4")
     length = constant(
         3e9, unit="base_pair", name="length of the genome", bound="upper",
-        source="International Human Genome Sequencing Consortium 2004, rounded",
+        source="about 3.05e9 in a haploid genome (public databases), rounded",
     )  # fmt: skip
     genome = (length * pair).named("genome")
     share = between(
         0.10, 0.15, 0.125, name="functional share",
-        source="Graur 2017 (10% to 15%, at most 25%); Ponting and Hardison 2011 (no more than about 15%)",
+        source="Graur 2017 (10% to 15%, at most 25%); Ponting and Hardison 2011 (not verified)",
     )  # fmt: skip
     functional = (genome * share).named("functional genome")
     genes = between(
-        19_000, 26_000, 26_000, unit="gene", name="genes", source="about 20,000 today; 26,000 in Venter et al. 2001",
+        19_000, 26_000, 26_000, unit="gene", name="genes", source="about 20,000 today; 26,000 in 2001 (not verified)",
     )  # fmt: skip
     bases = between(
         1_500, 3_500, 3_000, unit="base_pair / gene", name="bases in a gene", bound="upper",
@@ -70,10 +70,11 @@ def human_values(*, points: bool = False) -> Model:
     ).named("compressed genome in bits", unit="bit")  # fmt: skip
     selected = between(
         0.3, 3.0, 1.0, unit="bit / generation", name="what selection adds", bound="upper",
-        source="Worden 1995, A speed limit for evolution: about a bit a generation",
+        source="Worden 1995 (typically a few bits a generation in all, far less than one for a part)",
     )  # fmt: skip
     mutation = between(
-        0.9e-8, 1.5e-8, 1e-8, unit="1 / generation", name="mutations of a base", source="Kong et al. 2012: 1.2e-8",
+        0.9e-8, 1.5e-8, 1e-8, unit="1 / generation", name="mutations of a base",
+        source="Kong et al. 2012: 1.2e-8 (not verified)",
     )  # fmt: skip
     capacity = (selected / mutation).named("what selection can keep")
 
@@ -100,7 +101,7 @@ def human_values(*, points: bool = False) -> Model:
     years = between(18, 80, 40, unit="year", name="years of learning", source="a guess")
     awake = constant(2 / 3, name="share of the day awake", bound="guess", source="16 hours of 24")
     kept = between(
-        0.01, 0.3, 0.1, name="share that is kept", source="a guess; Landauer 1986 has about 2 bits a second kept"
+        0.01, 0.3, 0.1, name="share that is kept", source="a guess; Landauer 1986: about 2 bits a second (not verified)"
     )  # fmt: skip
     of_values = between(0.01, 0.3, 0.05, name="value-relevant share of what is learnt", source="a guess")
     learnt = (rate * years * awake * kept * of_values).named("learnt", unit="bit")

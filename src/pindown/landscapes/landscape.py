@@ -194,7 +194,8 @@ def _profile(problem: SearchProblem, repeats: int, seed: int, kept: Path | None,
     if profile.engine == "ladder" and not profile.status.ok:
         # Gradients lead astray where there are many valleys; random moves of many particles may not.
         second = measured("splitting", "target-splitting")
-        profile = second if second.status.ok else profile
+        better = second.status.ok or second.bits().value > profile.bits().value  # of two bounds the higher
+        profile = second if better else profile
     if problem.tolerance is None:
         losses = profile.islands[0].loss
         lowest = float(losses[0]) + _SAME * float(losses.std())

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from pindown.errors import InputError
 from pindown.network.subject import Subject
 
-__all__ = ["Cost", "evaluation_cost"]
+__all__ = ["Cost", "ScaledCost", "cost_at_scale", "evaluation_cost"]
 
 _INTERPRETER = 3e8
 _LEAST_SECONDS = 0.05
@@ -82,3 +83,45 @@ def evaluation_cost(
     passes = evaluations + 3.0 * gradients
     memory = _INTERPRETER + subject.data_bytes + vectors * width + subject.activation_bytes
     return Cost(measurement, subject.name, subject.space().dim, passes, passes * seconds / done, memory)
+
+
+@dataclass(frozen=True)
+class ScaledCost:
+    """What chains over a large network will take.
+
+    Attributes:
+        flops: floating-point operations of all chains.
+        hours: hours of one device for all of them together; divide by the devices.
+        gigabytes: memory of one chain, activations left out.
+    """
+
+    flops: float
+    hours: float
+    gigabytes: float
+
+
+def cost_at_scale(
+    parameters: float, examples: float, chains: int, *, steps: int, flops_a_second: float, width: int = 4
+) -> ScaledCost:
+    r"""What chains take over a dense network that is too large to try, from a rate measured on a smaller one.
+
+    A loss with its gradient takes :math:`6 D n` operations for D parameters and n examples: two for each weight and
+    example forwards, four backwards (Kaplan et al. 2020, Scaling laws for neural language models, 2.1). A chain holds
+    five vectors of the parameters: position, gradient, velocity and two in flight.
+
+    Args:
+        parameters: D, weights that take part in every example.
+        examples: n, in each gradient; tokens for a language model.
+        chains: independent chains.
+        steps: gradients of each.
+        flops_a_second: what one device was measured to reach, not its data sheet.
+        width: bytes of a number.
+
+    Example:
+        >>> cost_at_scale(1e9, 4096, 4, steps=2000, flops_a_second=3.2e13)
+        ScaledCost(flops=1.96608e+17, hours=1.7066..., gigabytes=20.0)
+    """
+    if min(parameters, examples, chains, steps, flops_a_second, width) <= 0:
+        raise InputError("a size or a rate of 0 or less", "sizes and rates above 0")
+    flops = 6.0 * parameters * examples * chains * steps
+    return ScaledCost(flops, flops / flops_a_second / 3600.0, 5.0 * parameters * width / 1e9)

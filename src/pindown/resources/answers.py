@@ -105,7 +105,7 @@ def in_blocks(
     rewards: Floats,
     *,
     kept: Checkpoint | None,
-    jobs: int,
+    jobs: int | None,
     prefer: str,
     told: Callable[[float], None],
 ) -> Answers:
@@ -115,7 +115,7 @@ def in_blocks(
         solve: takes some of the objectives.
         rewards: all of them.
         kept: this family's file.
-        jobs: blocks that are solved at once.
+        jobs: blocks that are solved at once; None: as joblib is configured.
         prefer: ``"processes"`` or ``"threads"``.
         told: called with the share that is done.
     """

@@ -52,7 +52,7 @@ def convergence(
     discount: float = 0.95,
     volume: bool = False,
     solver: str = "auto",
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
 ) -> Convergence:
@@ -73,7 +73,8 @@ def convergence(
         discount: of an MDP.
         volume: whether to measure as well how many bits of volume a unit of each row opens.
         solver: ``"auto"``, ``"highspy"`` or ``"scipy"``.
-        jobs: processes for linear programmes, threads for MDPs; convex problems are solved one after the other.
+        jobs: processes for programmes, threads for MDPs; by default one, or what ``joblib.parallel_config`` says.
+            Convex problems are solved one after the other.
         progress: called with the share done and a text.
         checkpoint: folder for unfinished work. The same call with the same folder goes on where it was stopped and
             gives the same answer.
@@ -187,7 +188,7 @@ class _Work:
 
     objectives: int
     seed: int
-    jobs: int
+    jobs: int | None
     place: Place | None
     told: _Told
 

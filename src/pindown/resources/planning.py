@@ -41,7 +41,7 @@ def best_values(
     discount: float,
     *,
     tolerance: float = 1e-6,
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Floats:
     r"""Optimal values of every state under many reward functions, by value iteration on all of them at once.
@@ -58,7 +58,7 @@ def best_values(
         rewards: for being in each state, ``(N, S)``.
         discount: :math:`\gamma`.
         tolerance: the largest error of a value, relative to the largest reward's worth for ever, at most 1e-3.
-        jobs: threads.
+        jobs: threads; by default one, or what ``joblib.parallel_config`` says.
         progress: called with the share done and a text.
 
     Returns:

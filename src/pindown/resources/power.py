@@ -122,7 +122,7 @@ def power(
     rewards: str | Family = "positive",
     objectives: int = 1000,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Power:
     r"""POWER of every state: its optimal value on average over reward functions, per step, without its own reward.
@@ -138,7 +138,7 @@ def power(
         rewards: the family that reward functions are drawn from.
         objectives: how many are drawn.
         seed: everything random follows from it.
-        jobs: threads.
+        jobs: threads; by default one, or what ``joblib.parallel_config`` says.
         progress: called with the share done and a text.
 
     Returns:

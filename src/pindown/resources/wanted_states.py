@@ -17,7 +17,9 @@ _FOR_EVER = 1.0 - 1e-7
 _MORE = 1e-6
 
 
-def wanted_states(mdp: MDP, rewards: Floats, discount: float, jobs: int = 1) -> tuple[NDArray[np.bool_], Floats]:
+def wanted_states(
+    mdp: MDP, rewards: Floats, discount: float, jobs: int | None = None
+) -> tuple[NDArray[np.bool_], Floats]:
     """For each reward function ``(N, S)``: the states that its best policy seeks, and how much time it spends there.
 
     A state is sought where the best policy spends more discounted time in it than the policy does that takes all

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pindown.errors import InputError
+from pindown.errors import CheckpointError, InputError
+from pindown.files import write_atomically
 from pindown.network.progress import Progress, rising, window
 from pindown.rng import child_seed
 from pindown.studies.tour_subjects import (
@@ -27,7 +30,7 @@ from pindown.studies.tour_subjects import (
 
 __all__ = ["STOPS", "Stop", "Tour", "tour"]
 
-SCHEMA = "pindown/tour/1"
+SCHEMA, KEPT = "pindown/tour/1", "pindown/tour-stop/1"
 Told = Progress | None
 
 
@@ -53,7 +56,7 @@ class Tour:
     """What a tour found.
 
     Attributes:
-        results: each stop's result by its name.
+        results: each stop's result by its name; of a stop that was kept only its record, behind ``.to_dict()``.
         seconds: wall-clock time of each.
         seed: everything random followed from it.
     """
@@ -178,6 +181,36 @@ def _fermi(seed: int, jobs: int | None, progress: Told) -> Any:
     return estimate(human_values(), seed, samples=1 << 14, sensitivity=1 << 9, progress=progress)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A result of which only the record is left."""
+
+    record: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.record
+
+
+def _save(file: Path, seed: int, result: Any, seconds: float) -> None:
+    state = {"schema": KEPT, "version": version("pindown"), "seed": seed, "seconds": seconds}
+    write_atomically(file, json.dumps(state | {"record": result.to_dict()}, allow_nan=False))
+
+
+def _load(file: Path, seed: int) -> tuple[_Kept, float] | None:
+    if not file.exists():
+        return None
+    remedy = "remove it to start anew, or give another checkpoint folder"
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"checkpoint {file} is damaged ({error})", "a complete file", remedy) from error
+    if not isinstance(state, dict) or state.get("schema") != KEPT:
+        raise CheckpointError(f"checkpoint {file} of another schema", KEPT, remedy)
+    if (state.get("version"), state.get("seed")) != (version("pindown"), seed):
+        raise CheckpointError(f"checkpoint {file} belongs to another tour", f"seed {seed} and this version", remedy)
+    return _Kept(state["record"]), float(state["seconds"])
+
+
 STOPS: tuple[Stop, ...] = (
     Stop("measure", "a ball in fifty dimensions", 5.0, _measurement),
     Stop("audit", "a trained network, all questions", 30.0, _audit),
@@ -203,6 +236,7 @@ def tour(
     stops: Sequence[str] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Tour:
     """Run a quick version of every part on built-in data.
 
@@ -211,9 +245,12 @@ def tour(
         stops: names of those to run; by default all.
         jobs: worker processes where a part has independent runs; by default one for each core.
         progress: called with the share done and a text.
+        checkpoint: folder that keeps each stop's record as it is done. The same call with the same folder goes on with
+            the first stop that is not.
 
     Raises:
         InputError: for a stop that there is not.
+        CheckpointError: where the folder belongs to another seed or version, or is damaged.
 
     Example:
         >>> found = tour(stops=["overoptimisation"])
@@ -234,9 +271,16 @@ def tour(
         own = None if tell is None else window(tell, done / whole, stop.weight / whole, stop.name)
         if own is not None:
             own(0.0, stop.words)
-        began = time.perf_counter()
-        results[stop.name] = stop.run(seed, jobs, own)
-        seconds[stop.name] = time.perf_counter() - began
+        file = None if checkpoint is None else Path(checkpoint) / f"{stop.name}.json"
+        done_before = None if file is None else _load(file, seed)
+        if done_before is not None:
+            results[stop.name], seconds[stop.name] = done_before
+        else:
+            began = time.perf_counter()
+            results[stop.name] = stop.run(seed, jobs, own)
+            seconds[stop.name] = time.perf_counter() - began
+            if file is not None:
+                _save(file, seed, results[stop.name], seconds[stop.name])
         done += stop.weight
     if tell is not None:
         tell(1.0, "done")
