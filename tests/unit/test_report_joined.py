@@ -275,13 +275,14 @@ def places(x: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_damage_is_refused_by_file_or_shown(records: dict[str, dict[str, Any]], name: str, data: st.DataObject) -> None:
     record = copy.deepcopy(records[name])
     chosen = data.draw(st.sampled_from([p for p in places(record) if p != ("schema",)]))
+    gone, damage = data.draw(st.booleans()), copy.deepcopy(data.draw(DAMAGE))
     parent = record
     for key in chosen[:-1]:
         parent = parent[key]
-    if data.draw(st.booleans()) and isinstance(parent, dict):
+    if gone and isinstance(parent, dict):
         del parent[chosen[-1]]
     else:
-        parent[chosen[-1]] = data.draw(DAMAGE)
+        parent[chosen[-1]] = damage
     try:
         said = small_page({"hurt.json": record})
     except CheckpointError as error:
