@@ -100,6 +100,7 @@ class Fermi:
     """An estimate."""
 
     SCHEMA: ClassVar[str] = "pindown/fermi/1"
+    MADE_BY: ClassVar[str] = "pindown fermi"
     verdict: str
     title: str
     answer: Outcome
@@ -129,11 +130,6 @@ def read_fermi(record: Mapping[str, Any]) -> Fermi:
     Raises:
         CheckpointError: where the record is of another schema or damaged; the place is named.
     """
-    found = record.get("schema") if isinstance(record, Mapping) else None
-    if found != Fermi.SCHEMA:
-        raise CheckpointError(
-            f"a record of schema {found!r}", repr(Fermi.SCHEMA), "hand over what `pindown fermi --json` wrote"
-        )
     read = read_as(Fermi, Reader(record, "record"))
     for outcome in (read.answer, *read.routes, *read.combined, *read.beside):
         if not outcome.percentiles:

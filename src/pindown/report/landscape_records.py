@@ -92,6 +92,7 @@ class Landscape:
     """A landscape record."""
 
     SCHEMA: ClassVar[str] = "pindown/landscape/1"
+    MADE_BY: ClassVar[str] = "pindown landscape"
     verdict: str
     problem: str
     space: str
@@ -121,11 +122,6 @@ def read_landscape(record: Mapping[str, Any]) -> Landscape:
     Raises:
         CheckpointError: where it is of another schema or damaged; the place is named.
     """
-    found = record.get("schema") if isinstance(record, Mapping) else None
-    if found != Landscape.SCHEMA:
-        raise CheckpointError(
-            f"a record of schema {found!r}", repr(Landscape.SCHEMA), "hand over what `pindown landscape --json` wrote"
-        )
     out = read_as(Landscape, Reader(record, "record"))
     n = len(out.decomposition.variables)
     for i, edge in enumerate(out.decomposition.edges):

@@ -82,14 +82,18 @@ def read_as(cls: type[T], r: Reader) -> T:
     """A dataclass whose fields are keys of the record, by the types that they declare.
 
     What may be missing is declared as ``X | None``, a tuple, a mapping or a text, and is then None or empty. A class
-    with a ``SCHEMA`` is read only from a record of that schema; numbers that a class names in ``POSITIVE`` are above 0.
+    with a ``SCHEMA`` is read only from a record of that schema, which the command ``MADE_BY`` writes; numbers that a
+    class names in ``POSITIVE`` are above 0.
 
     Raises:
         CheckpointError: where a value is missing or of another type; its place is named.
     """
     schema = getattr(cls, "SCHEMA", None)
     if schema is not None and r.record.get("schema") != schema:
-        raise CheckpointError(f"{r.where} of schema {r.record.get('schema')!r}", repr(schema))
+        made_by = getattr(cls, "MADE_BY", "")
+        remedy = f"hand over what `{made_by} --json` wrote" if made_by else ""
+        where = "a record" if r.where == "record" else r.where
+        raise CheckpointError(f"{where} of schema {r.record.get('schema')!r}", repr(schema), remedy)
     hints = get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cast("Any", cls))]
     for name in getattr(cls, "POSITIVE", ()):

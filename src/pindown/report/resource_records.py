@@ -66,6 +66,7 @@ class Convergence:
     """A convergence record."""
 
     SCHEMA: ClassVar[str] = "pindown/convergence/1"
+    MADE_BY: ClassVar[str] = "pindown resources"
     verdict: str
     kind: str
     problem: str
@@ -89,11 +90,6 @@ def read_convergence(record: Mapping[str, Any]) -> Convergence:
     Raises:
         CheckpointError: where it is of another schema or damaged; the place is named.
     """
-    found = record.get("schema") if isinstance(record, Mapping) else None
-    if found != Convergence.SCHEMA:
-        raise CheckpointError(
-            f"a record of schema {found!r}", repr(Convergence.SCHEMA), "hand over what `pindown resources --json` wrote"
-        )
     out = read_as(Convergence, Reader(record, "record"))
     names = {f.name for f in out.families}
     for i, item in enumerate(out.items):
