@@ -61,11 +61,11 @@ class LocalLoss:
         if not math.isfinite(self.at_point):
             raise InputError(f"weights whose loss is {self.at_point}", "a finite loss at the trained weights")
 
-    def weights(self, u: Tensor) -> Tensor:
-        """Points ``(N, D)`` for displacements ``(N, dim)``."""
+    def weights(self, u: Tensor, width: float = 1.0) -> Tensor:
+        """Points ``(N, D)`` for displacements ``width · u``, u ``(N, dim)``."""
         if self.moving is None:
-            return self.point + u
-        return self.point.expand(len(u), -1).index_add(1, self.moving, u)
+            return torch.add(self.point, u, alpha=width)
+        return self.point.expand(len(u), -1).index_add(1, self.moving, u, alpha=width)
 
     def own_part(self, slope: Tensor) -> Tensor:
         """The entries of ``(N, D)`` that belong to coordinates that move."""

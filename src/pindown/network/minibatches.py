@@ -63,19 +63,21 @@ class Minibatches:
         """Numbers of the examples of each chain's minibatch, ``(chains, B)``."""
         return torch.randint(self.examples, (chains, self.size), generator=rng, device=self.targets.device)
 
-    def excess_and_gradient(self, u: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """``L_B(w* + u) − L_B(w*)`` ``(N,)`` and its gradient ``(N, dim)``, on the examples ``rows`` ``(N, B)``."""
-        values: list[Tensor] = []
-        slopes: list[Tensor] = []
-        for part, chosen in zip(u.split(self.rows), rows.split(self.rows), strict=True):
-            x = self.local.weights(part)
-            value, slope = self._layered(x, chosen) if self._flat is not None else self._generic(x, chosen)
-            values.append(value.double() / (self.size * self.terms) - self._baseline(chosen))
-            slopes.append(self.local.own_part(slope) / (self.size * self.terms))
-        return torch.cat(values), torch.cat(slopes)
+    def excess_and_gradient(self, z: Tensor, rows: Tensor, width: float = 1.0) -> tuple[Tensor, Tensor]:
+        """``L_B(w* + width · z) − L_B(w*)`` ``(N,)`` and its gradient in z ``(N, dim)``, on the examples ``rows``
+        ``(N, B)``.
+        """
+        if len(z) <= self.rows:
+            return self._part(z, rows, width)
+        parts = [self._part(*pair, width) for pair in zip(z.split(self.rows), rows.split(self.rows), strict=True)]
+        return torch.cat([value for value, _ in parts]), torch.cat([slope for _, slope in parts])
 
-    def _baseline(self, rows: Tensor) -> Tensor:
-        return self.at_point[rows].sum(1) / (self.size * self.terms)
+    def _part(self, z: Tensor, rows: Tensor, width: float) -> tuple[Tensor, Tensor]:
+        x = self.local.weights(z, width)
+        value, slope = self._layered(x, rows) if self._flat is not None else self._generic(x, rows)
+        terms = self.size * self.terms
+        baseline = self.at_point.index_select(0, rows.flatten()).view(rows.shape).sum(1)
+        return (value - baseline).div_(terms), self.local.own_part(slope) * (width / terms)
 
     def _at_point(self) -> Tensor:
         """The summed loss terms of each example at the trained weights, ``(n,)`` in double precision."""
@@ -112,7 +114,8 @@ class Minibatches:
         assert self._flat is not None
         assert self._layers is not None
         n, layers = len(x), self._layers
-        h = self._flat[rows].to(x.dtype).transpose(1, 2)
+        chosen = rows.flatten()
+        h = self._flat.index_select(0, chosen).to(x.dtype).view(n, self.size, -1).transpose(1, 2)
         entered: list[Tensor] = []
         saved: list[Tensor] = []
         weights: list[Tensor] = []
@@ -130,7 +133,8 @@ class Minibatches:
             else:
                 saved.append(out)
             h = out
-        value, delta = self._loss_columns(h, self.targets[rows])
+        targets = self.targets.index_select(0, chosen).view(*rows.shape, *self.targets.shape[1:])
+        value, delta = self._loss_columns(h, targets)
         slope = torch.empty_like(x)
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]

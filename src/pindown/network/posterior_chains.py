@@ -257,7 +257,7 @@ class Langevin(Sampler):
         """The point that a step with this noise leads to, and ``∇U`` where it starts."""
         push = torch.addcmul(z, gradient, beta.to(z.dtype).view(-1, 1, 1))
         wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
-        return z - 0.5 * wide.square() * push + wide * noise, push
+        return torch.addcmul(z, wide.square(), push, value=-0.5).addcmul_(wide, noise), push
 
     def _log_ratio(
         self, z: Tensor, proposal: Tensor, before: Tensor, after: Tensor, push: Tensor, gradient: Tensor, beta: Tensor
@@ -281,14 +281,14 @@ class Langevin(Sampler):
         accepted = spread = torch.zeros(len(beta), dtype=torch.float64, device=z.device)
         for i in range(SUBSTEPS):
             rows = batches.draw(shape[0] * shape[1], rng)
-            flat, slope = batches.excess_and_gradient(z.flatten(0, 1) * width, rows)
-            loss, gradient = flat.view(shape), slope.view(z.shape) * width
+            flat, slope = batches.excess_and_gradient(z.flatten(0, 1), rows, width)
+            loss, gradient = flat.view(shape), slope.view(z.shape)
             total += loss
             noise = torch.randn(z.shape, generator=rng, device=z.device, dtype=z.dtype)
             proposal, push = self._propose(z, gradient, beta, noise)
             if i == 0:
-                flat, slope = batches.excess_and_gradient(proposal.flatten(0, 1) * width, rows)
-                after, end = flat.view(shape), slope.view(z.shape) * width
+                flat, slope = batches.excess_and_gradient(proposal.flatten(0, 1), rows, width)
+                after, end = flat.view(shape), slope.view(z.shape)
                 change = self._log_ratio(z, proposal, loss, after, push, end, beta)
                 accepted = change.clamp_max(0.0).exp().nan_to_num(0.0).mean(1)
                 spread = self._noise(batches, z, gradient, beta, width, rng)
@@ -306,8 +306,8 @@ class Langevin(Sampler):
         A coordinate's push ``h s² b g / 2`` has the variance ``h² s⁴ b² Var g / 4`` beside ``h s²``.
         """
         rows = batches.draw(len(z.flatten(0, 1)), rng)
-        _, slope = batches.excess_and_gradient(z.flatten(0, 1) * width, rows)
-        variance = 0.5 * (slope.view(z.shape) * width - gradient).square().mean(1).double()
+        _, slope = batches.excess_and_gradient(z.flatten(0, 1), rows, width)
+        variance = 0.5 * (slope.view(z.shape) - gradient).square().mean(1).double()
         wide = self.steps.step.view(-1, 1) * self.steps.scale.double()
         share = 0.25 * (wide * beta.view(-1, 1)).square() * variance
         return (share * variance).sum(1) / variance.sum(1).clamp_min(1e-300)
