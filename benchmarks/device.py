@@ -9,12 +9,8 @@ in the same run. Writes ``device.json`` and ``device.md``.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import pindown
+from record import described, keep, machine, now
 
 HERE = Path(__file__).parent
 NETWORKS = {"64-100-10": (500, (64, 100, 10)), "256-1024-768-10": (2000, (256, 1024, 768, 10))}
@@ -94,7 +91,7 @@ def markdown(record: dict[str, Any]) -> str:
     m = record["machine"]
     lines = [
         "# A loss with its gradient, on a GPU and on the processor beside it", "",
-        f"{record['date']}, {m['gpu']}; processor: {m['cpu']}, {m['threads']} threads; torch {m['torch']}. "
+        f"{record['date']}, {m['gpu']}; processor: {described(m)}. "
         "Milliseconds a network; the share is of the device's own rate on square float32 products.", "",
         "| network | at a time | GPU, ms | share | processor, ms | share | processor / GPU |",
         "|" + " ---: |" * 7,
@@ -113,20 +110,12 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
     record = {
-        "schema": "pindown/device-benchmark/1", "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "gpu": torch.cuda.get_device_name(args.device), "cpu": names[0] if names else platform.processor(),
-            "cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__,
-        },
+        "schema": "pindown/device-benchmark/1", "date": now(),
+        "machine": machine() | {"gpu": torch.cuda.get_device_name(args.device)},
         "gpu": rows(args.device), "cpu": rows("cpu"),
     }  # fmt: skip
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "device.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (args.out / "device.md").write_text(markdown(record), encoding="utf-8")
-    print(markdown(record))
+    keep(args.out, "device", record, markdown(record))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import contextlib
 import importlib
 import json
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -23,7 +22,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ sys.path[:0] = [str(HERE)]
 
 from peers import PEERS  # noqa: E402
 from problems import PROBLEMS, Problem  # noqa: E402
+from record import keep, machine, now  # noqa: E402
 from table import markdown  # noqa: E402
 
 SCHEMA = "pindown/engine-benchmark/1"
@@ -114,24 +113,6 @@ def run_apart(peer: str, problem: Problem, seeds: int, limit: float) -> dict[str
         return merged
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were taken on."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "load_average_at_start": os.getloadavg()[0],
-    }
-
-
 def rows(peers: list[str], problems: list[Problem], seeds: int, limit: float) -> Iterator[dict[str, Any]]:
     """Case by case, so that the peers of one case run close together in time."""
     for problem in problems:
@@ -139,7 +120,7 @@ def rows(peers: list[str], problems: list[Problem], seeds: int, limit: float) ->
             print(f"{problem.name}: {peer} …", flush=True)
             row = run_apart(peer, problem, seeds, limit)
             row["exact_bits"], row["exact_stderr"] = problem.exact
-            row["date"], row["load_average"] = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()[0]
+            row["date"], row["load_average"] = now(), os.getloadavg()[0]
             row["target_bits"] = problem.target
             done = ", ".join(f"{r['bits'] - problem.exact[0]:+.2f}" for r in row["runs"])
             cost = sum(r["cpu_seconds"] for r in row["runs"])
@@ -170,7 +151,7 @@ def main() -> None:
             raise
         return
     problems = [p for p in PROBLEMS.values() if not args.case or any(text in p.name for text in args.case)]
-    record = {"schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+    record = {"schema": SCHEMA, "date": now(), "machine": machine()}
     record["seeds"], record["rows"] = args.seeds, []
     args.out.mkdir(parents=True, exist_ok=True)
     if args.add:
@@ -180,21 +161,12 @@ def main() -> None:
         kept = [r for r in record["rows"] if (r["peer"], r["case"]) != (row["peer"], row["case"])]
         order = [(case, peer) for case in PROBLEMS for peer in PEERS]
         record["rows"] = sorted([*kept, row], key=lambda r: order.index((r["case"], r["peer"])))
-        save(args.out, record)
+        keep(args.out, "engine", record, markdown(record))
     if not args.no_network:
         from throughput import network_throughput
 
         record["network"] = network_throughput()
-    save(args.out, record)
-    print(markdown(record))
-
-
-def save(folder: Path, record: dict[str, Any]) -> None:
-    """Both files, each written beside its place and renamed."""
-    for name, text in (("engine.json", json.dumps(record, indent=1) + "\n"), ("engine.md", markdown(record))):
-        part = folder / f"{name}.part"
-        part.write_text(text)
-        os.replace(part, folder / name)
+    keep(args.out, "engine", record, markdown(record))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent)]
+
+from benchmarks.record import keep  # noqa: E402
 
 
 def sections() -> list[str]:
@@ -35,17 +36,13 @@ def main() -> None:
     parser.add_argument("--peers-python", default=os.environ.get("PINDOWN_PEERS_PYTHON"))
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.section or sections():
         module = importlib.import_module(f"benchmarks.network_peers.{name}")
         options: dict[str, Any] = {}
         if "peers_python" in inspect.signature(module.run).parameters:
             options["peers_python"] = args.peers_python
         record = module.run(**options)
-        (args.out / f"network_{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        page = module.markdown(record)
-        (args.out / f"network_{name}.md").write_text(page, encoding="utf-8")
-        print(page)
+        keep(args.out, f"network_{name}", record, module.markdown(record))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from record import described
+
 ABOUT = """\
 Each line comes from the runs of one peer on one case, all on one machine; lines may have been added later than others,
 and the record beside this page holds the date and the load of each. *Error* is the root mean
@@ -47,13 +49,11 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
 
 def markdown(record: dict[str, Any]) -> str:
     """The page."""
-    m = record["machine"]
     versions = sorted({r["version"] for r in record["rows"] if r.get("version")})
     lines = [
         "# The engine beside its peers",
         "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['platform']}, Python {m['python']}; load average at the "
-        f"start {m['load_average_at_start']:.1f}. {'; '.join(versions)}. {record['seeds']} runs each, "
+        f"{record['date']}, {described(record['machine'])}. {'; '.join(versions)}. {record['seeds']} runs each, "
         "as far as the time allowed.",
         "",
         ABOUT,

@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.record import described, machine, now
 from torch import nn
 
 import pindown
@@ -100,6 +99,7 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
     if not peers_python:
         raise SystemExit("Give --peers-python: an interpreter with basin-volume (tyche 0.1.0).")
     torch.set_num_threads(1)
+    where = machine()
     rows: list[dict[str, Any]] = []
     for dim, condition, share in CASES:
         scales = np.geomspace(1.0, condition, dim)
@@ -115,22 +115,15 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
         rows += [case | f for f in found]
         print(*rows[-len(found) :], sep="\n", flush=True)
     return {
-        "schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "rays": RAYS, "seed": seed,
-        "machine": {
-            "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "threads": 1,
-            "python": platform.python_version(), "torch": torch.__version__, "load_average": os.getloadavg()[0],
-        },
-        "rows": rows,
+        "schema": SCHEMA, "date": now(), "rays": RAYS, "seed": seed, "machine": where, "rows": rows,
     }  # fmt: skip
 
 
 def markdown(record: dict[str, Any]) -> str:
     """The record as a page."""
-    m = record["machine"]
     lines = [
         "# Basins beside basin-volume", "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['threads']} thread, Python {m['python']}, torch "
-        f"{m['torch']}; load average {m['load_average']:.1f}; {record['rays']} rays, seed {record['seed']}.", "",
+        f"{record['date']}, {described(record['machine'])}; {record['rays']} rays, seed {record['seed']}.", "",
         (__doc__ or "").split("\n\n")[1], "",
         "| dimensions | condition | cutoff / mean loss | exact bits | method | bits | error | 95% | evaluations | "
         "seconds |",

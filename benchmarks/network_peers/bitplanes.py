@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 import torch
+from benchmarks.record import described, keep, machine, now
 from torch import Tensor, nn
 
 import pindown
@@ -207,21 +205,9 @@ def large(
     }  # fmt: skip
 
 
-def machine() -> dict[str, Any]:
-    """Where the figures come from."""
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
-    cpu = names[0].split(":", 1)[1].strip() if names else platform.processor()
-    return {
-        "cpu": cpu, "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(), "platform": platform.platform(), "python": platform.python_version(),
-        "torch": torch.__version__, "load_average_at_start": os.getloadavg()[0],
-    }  # fmt: skip
-
-
 def run(*, part: str = "all", seed: int = 0, epsilon: float = 0.01, checkpoint: Path | None = None) -> dict[str, Any]:
     """The whole benchmark, or one part: ``"sweep"`` or ``"large"``."""
-    record: dict[str, Any] = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "seed": seed}
+    record: dict[str, Any] = {"machine": machine(), "date": now(), "seed": seed}
     if part in ("all", "sweep"):
         digits = digits_subject(100, seed=seed, runs=1)
         small = trained_transformer(width=48, layers=1, heads=4, length=32, steps=300, sequences=8, seed=seed)
@@ -233,11 +219,9 @@ def run(*, part: str = "all", seed: int = 0, epsilon: float = 0.01, checkpoint: 
 
 def markdown(record: dict[str, Any]) -> str:
     """The record as a page."""
-    m = record["machine"]
     lines = [
         "# Bit planes: evaluations and time", "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['threads']} threads, Python {m['python']}, torch "
-        f"{m['torch']}, seed {record['seed']}; load average at the start {m['load_average_at_start']:.1f}.", "",
+        f"{record['date']}, {described(record['machine'])}; seed {record['seed']}.", "",
     ]  # fmt: skip
     if "sweep" in record:
         lines += [
@@ -283,10 +267,7 @@ def main() -> None:
     record = run(part=options.part, seed=options.seed, checkpoint=options.checkpoint)
     if options.part != "all" and file.exists():  # the other part stays as it was measured
         record = json.loads(file.read_text(encoding="utf-8")) | record
-    options.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    file.with_suffix(".md").write_text(markdown(record), encoding="utf-8")
-    print(markdown(record))
+    keep(options.out, file.stem, record, markdown(record))
 
 
 if __name__ == "__main__":

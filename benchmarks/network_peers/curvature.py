@@ -11,18 +11,18 @@ forward-over-reverse products in double precision and ARPACK at a tolerance of 1
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.metadata
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.record import described, keep, machine, now
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -46,22 +46,19 @@ def here() -> dict[str, Any]:
     from pindown.network.digits import digits_subject
 
     torch.set_num_threads(1)
-    load = os.getloadavg()[0]
+    where = machine()
     subject = digits_subject(100, runs=1)
     exact_trace, exact_top = reference(subject)
     rows = [row(name, call, exact_trace, exact_top) for name, call in methods(subject)]
     return {
         "schema": "pindown/benchmark-network-curvature/1",
-        "date": datetime.date.today().isoformat(),
-        "machine": {
-            "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "platform": platform.platform(),
-            "python": platform.python_version(), "torch": torch.__version__, "threads": 1, "load_average": load,
-        },
+        "date": now(),
+        "machine": where,
         "what": f"{subject.architecture}, {subject.space().dim} parameters, {subject.train_size} digits",
         "seeds": SEEDS,
         "exact": {"trace": exact_trace, "eigenvalues": exact_top},
         "rows": rows,
-    }  # fmt: skip
+    }
 
 
 def reference(subject: Any) -> tuple[float, list[float]]:
@@ -211,13 +208,11 @@ def row(name: str, call: Callable[[int], Answer], trace: float, top: list[float]
 
 def markdown(record: dict[str, Any]) -> str:
     """The record as a page."""
-    m = record["machine"]
     own = next(r for r in record["rows"] if r["name"] == "pindown, trace and eigenvalues")
     lines = [
         "# Curvature beside its peers",
         "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {m['threads']} thread, {m['platform']}, Python "
-        f"{m['python']}, torch {m['torch']}; load average at the start {m['load_average']:.1f}.",
+        f"{record['date']}, {described(record['machine'])}.",
         "",
         f"Hessian of the cross-entropy of {record['what']}. Exact trace {record['exact']['trace']:.4f}; exact "
         f"eigenvalues {', '.join(f'{v:.4f}' for v in record['exact']['eigenvalues'])}. "
@@ -250,9 +245,7 @@ def main() -> None:
         print(json.dumps(here()))
         return
     record = run(args.peers_python)
-    (RESULTS / "network_curvature.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "network_curvature.md").write_text(markdown(record), encoding="utf-8")
-    print(markdown(record))
+    keep(RESULTS, "network_curvature", record, markdown(record))
 
 
 if __name__ == "__main__":

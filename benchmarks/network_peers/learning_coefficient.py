@@ -16,16 +16,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.record import described, machine, now
 from torch import nn
 
 import pindown
@@ -189,19 +188,6 @@ def accuracy(python: str, p: Problem, threads: int, seed: int) -> list[dict[str,
     return rows
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were taken on."""
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    return {
-        "cpu": cpu, "cores": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version(),
-        "torch": torch.__version__, "load_average_at_start": os.getloadavg()[0],
-    }  # fmt: skip
-
-
 def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
     """All of it.
 
@@ -212,8 +198,8 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
         raise SystemExit("Give --peers-python: an interpreter with devinterp==2.0.1, zarr<3.2 and canonical-interp.")
     threads = torch.get_num_threads()
     record: dict[str, Any] = {
-        "schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),
-        "threads": threads, "chains": CHAINS, "batch": BATCH, "steps": [SHORT, LONG],
+        "schema": SCHEMA, "date": now(), "machine": machine(),
+        "chains": CHAINS, "batch": BATCH, "steps": [SHORT, LONG],
         "peers": ["devinterp 2.0.1", "canonical-interp"],
     }  # fmt: skip
     linear = deep_linear([16, 12, 12, 16], 3, 0.1)
@@ -224,11 +210,9 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
 
 def markdown(record: dict[str, Any]) -> str:
     """The record as a page."""
-    m = record["machine"]
     lines = [
         "# Learning coefficients beside their peers", "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, {record['threads']} threads, Python {m['python']}, torch "
-        f"{m['torch']}; load average at the start {m['load_average_at_start']:.1f}. {', '.join(record['peers'])}.", "",
+        f"{record['date']}, {described(record['machine'])}. {', '.join(record['peers'])}.", "",
         f"## Speed: {record['chains']} chains, minibatches of {record['batch']}", "", __doc__.split("\n\n")[1], "",
         "| problem | peer | µs a step of one chain | ratio |", "| --- | --- | --- | --- |",
     ]  # fmt: skip

@@ -14,19 +14,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch_pruning as tp
+from benchmarks.record import described, keep, machine, now
 from torch import nn
 
 import pindown
@@ -184,13 +180,11 @@ def one(kind: str, make: Callable[[int], tuple[nn.Module, pindown.Subject]], see
 
 def markdown(record: dict[str, Any]) -> str:
     """The page."""
-    m = record["machine"]
     lines = [
         "# Structured pruning beside torch-pruning",
         "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, one used, {m['platform']}, Python {m['python']}, torch "
-        f"{m['torch']}, torch-pruning {m['torch_pruning']}; load average at the start {m['load']:.1f}. Networks "
-        f"trained from {SEEDS} seeds each; nothing is retrained.",
+        f"{record['date']}, {described(record['machine'])}. Networks trained from {SEEDS} seeds each; nothing is "
+        "retrained.",
         "",
         "Both remove channels by torch-pruning's dependency graph. The order is what differs: ours by the mean square "
         "of a channel's weights, or by the mean of ½ h w² with the Gauss–Newton diagonal; the peer's by its group "
@@ -248,20 +242,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    where = machine("torch-pruning")
     rows: list[dict[str, Any]] = []
     for kind, make in ((PERCEPTRON, perceptron), ("convolutional", convolutional)):
         for seed in range(SEEDS):
             rows += one(kind, make, seed)
             print(kind, seed, flush=True)
-    machine = {
-        "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "platform": platform.system(),
-        "python": platform.python_version(), "torch": torch.__version__, "torch_pruning": version("torch-pruning"),
-        "load": os.getloadavg()[0],
-    }  # fmt: skip
-    record = {"date": datetime.now(UTC).date().isoformat(), "machine": machine, "epsilon": EPSILON, "rows": rows}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "network_pruning.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "network_pruning.md").write_text(markdown(record), encoding="utf-8")
+    record = {"date": now(), "machine": where, "epsilon": EPSILON, "rows": rows}
+    keep(arguments.out, "network_pruning", record, markdown(record))
 
 
 if __name__ == "__main__":
