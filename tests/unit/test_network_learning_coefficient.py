@@ -28,6 +28,7 @@ from pindown.engine.moves import Chains
 from pindown.network.convergence import Agreement, burn_in
 from pindown.network.learning_coefficient import METHODS
 from pindown.network.localised import LocalLoss, LocalPosterior, moving_coordinates
+from pindown.network.localised_runs import localise, plan_run
 from pindown.network.minibatches import Minibatches
 from pindown.network.over_training import checkpoint_files
 from pindown.network.posterior_chains import Hamiltonian, Langevin
@@ -307,3 +308,25 @@ def test_the_engine_agrees_on_a_small_model() -> None:
     assert found.method == "engine"
     assert found.status in (Status.REACHED, Status.WIDENED)
     assert abs(found.value - 1.0) < 0.2
+
+
+def test_a_budget_that_minibatches_cannot_equilibrate_on_asks_for_a_tighter_localisation() -> None:
+    """Ten directions that matter, in no axis's, and fifty that only γ holds: these are what takes long."""
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(60, 60, generator=g))[0][:, :10]
+    x = torch.randn(1000, 10, generator=g) @ basis.T
+    model = nn.Linear(60, 1, bias=False)
+    local = LocalLoss(subject := Subject(model, "mse", (x, model(x).detach())), subject.solutions[0].point)
+
+    def chosen(budget: int, batch: int | None) -> tuple[float, str, int]:
+        plan = plan_run(
+            local, "auto", [9.0, 36.0, 145.0], chains=8, batch_size=batch, precision=0.02, budget=budget, searches=True
+        )
+        return localise(local, plan, 0)
+
+    short, words, spent = chosen(20_000, 32)
+    assert short > 1.0
+    assert "would take a budget of about" in words
+    assert spent <= 0.25 * 20_000
+    assert chosen(1_000_000, 32)[0] == 1.0
+    assert chosen(20_000, None)[0] == 1.0  # trajectories forget sooner

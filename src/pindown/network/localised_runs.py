@@ -36,8 +36,9 @@ _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
 _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.75
+_FORGETS = 2.5  # times over, at the steps of the search, which are shorter than those settled on later
 _SIZE, _MOST_SIZE = 4.0, 200.0
-_PILOT = 24
+_PILOT, _LEAST_PILOT = 24, 4
 _ILL, _MOST_GONE = 0.75, 0.02
 _SMALL_ENGINE, _LEAST_ENGINE = 4, 1000
 
@@ -192,8 +193,12 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
 
     λ̂ falls where chains find weights with a lower loss than w*: another basin, or the same one where w* is not at its
     bottom. The last γ is taken where none will do, or the one at which a quarter of the budget is spent.
+
+    Steps on minibatches also need a γ under which the budget lets a chain forget where it began: a direction that only
+    γ holds takes 2/(εγ) steps of ε for that.
     """
     spent, most_spent = 0, _SEARCH * plan.budget
+    least, dear = 0.0, ""
     short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
     if plan.warm == _WARM_SHORT:  # gradients are dear
         short = replace(short, chains=4, most_leaps=min(plan.most_leaps, 16))
@@ -204,9 +209,14 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     if short.method == "hamiltonian":
         sweeps = 3.5 * _PILOT * short.chains * len(plan.nbeta)
         short = replace(short, most_leaps=max(2, min(short.most_leaps, int(most_spent / sweeps))))
+    else:
+        sweeps = 3.0 * (SUBSTEPS + 2) * short.chains * len(plan.nbeta)
+        short = replace(short, warm=max(_LEAST_PILOT, min(short.warm, int(most_spent / sweeps))))
     for gamma in _GAMMAS:
+        if gamma < least:
+            continue
         if spent and spent * (1.0 + 1.0 / (_GAMMAS.index(gamma))) > most_spent:
-            why = f"γ = {gamma:g}: a quarter of the budget was spent before a γ was found under which λ̂ does not fall"
+            why = f"γ = {gamma:g}, the next to be tried when a quarter of the budget was spent on the search{dear}"
             return gamma, why, spent
         run = _run(local, short, gamma, seed + 1)
         run.warm_up(lambda share: None)
@@ -216,9 +226,25 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
         lam = (excess * run.sampler.beta.cpu()).view(-1, 2).mean(1)
         most = float(lam.max())
         if bool(torch.isfinite(lam).all()) and float(lam[-1]) >= _FALL * most:
+            if plan.batch_size is not None and gamma < _GAMMAS[-1]:
+                wanted = _FORGETS * 2.0 / (min(run.sampler.step_size) * gamma)
+                most_steps = _steps_of_a_chain(plan)
+                if wanted > most_steps:
+                    least = gamma * wanted / most_steps
+                    dear = f"; γ = {gamma:g} would take a budget of about {plan.budget * wanted / most_steps:.1g}"
+                    continue
             why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a quarter"
+            if dear:
+                why += f" and chains of this budget forget where they began{dear}"
             return gamma, why, spent
-    return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one", spent
+    return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one{dear}", spent
+
+
+def _steps_of_a_chain(plan: Plan) -> float:
+    """Steps on minibatches that the budget leaves each chain after the search and the burn-in, at least as many."""
+    gradients = (1.0 - _SEARCH) * plan.budget / (plan.chains * len(plan.nbeta))
+    burnt = 2.0 * plan.warm * SUBSTEPS
+    return max(gradients * SUBSTEPS / (SUBSTEPS + 2) - burnt, burnt)
 
 
 def _run(local: LocalLoss, plan: Plan, gamma: float, seed: int) -> ChainRun:
