@@ -75,10 +75,10 @@ def learning_coefficient(
     of 1, 10, 100, … under which the curve does not fall by a quarter or more, as it does where chains find lower
     basins, and on minibatches one under which the budget also lets chains forget where they began (what γ = 1 would
     take is then said), the burn-in by the drift of the loss, the number of moves by the standard error. A figure counts
-    only where chains from larger losses meet those that set out from the weights, second halves agree with first ones, R-hat is at
-    most 1.1, that of the distance from the weights too, smaller steps give the same answer, moves are accepted (95% at
-    least of what a corrected move would accept where nothing is rejected) and the energy of hardly any ran away; else
-    the status is *not converged* and the interval is the whole line.
+    only where chains from larger losses meet those that set out from the weights, second halves agree with first
+    ones, R-hat is at most 1.1, that of the distance from the weights too, smaller steps give the same answer, moves
+    are accepted (95% at least of what a corrected move would accept where nothing is rejected) and the energy of
+    hardly any ran away; else the status is *not converged* and the interval is the whole line.
 
     λ is a figure of the function: it stays where a smooth change of coordinates, such as rescaling the units of a ReLU
     layer, keeps every output (Watanabe 2009, Algebraic geometry and statistical learning theory, ch. 2). λ̂ at a finite
