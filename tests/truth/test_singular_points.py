@@ -74,10 +74,11 @@ def test_a_normal_crossing_of_multiplicity_two() -> None:
 
 @pytest.mark.slow
 def test_another_crossing_is_refused() -> None:
-    """Control: the curve is told from that of w₁²w₂⁴, and λ from half the number of weights."""
+    """Control: the curve is told from that of w₁²w₂⁴, and λ from half the number of weights, which is 1."""
     found = crossing(2, "auto")
     assert crossing_complaints(found, 4, 0.25) != []
-    assert crossing_complaints(found, 2, 1.0) != []
+    low, high = found.interval()  # that of 99.9% from four repeats of the engine says little
+    assert not low <= 1.0 <= high
 
 
 @pytest.mark.slow
