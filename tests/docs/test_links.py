@@ -73,3 +73,8 @@ def test_every_result_is_explained_with_a_guide(kind) -> None:
 def test_results_are_explained_in_the_order_of_the_report() -> None:
     text = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| \*\*(.+?)\*\*", text, re.M) == [kind.part for kind in KINDS]
+
+
+def test_every_kept_benchmark_is_on_its_page() -> None:
+    shown = re.findall(r"^<!-- benchmark: (\w+) -->$", (ROOT / "docs" / "peers.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(shown) == sorted(p.stem for p in (ROOT / "benchmarks" / "results").glob("*.md"))
