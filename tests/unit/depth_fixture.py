@@ -235,7 +235,7 @@ def coefficient(
         "points": points,
         "fit": {"value": lam, "stderr": 0.6, "multiplicity": [0.8, 0.1, 0.06, 0.04], "shift": 0.0, "correction": 0.3,
                 "p_value": 0.4 if fits else 1e-9},
-        "self_check": {"truth": 128.0, "estimate": e(128.8, 0.7, dof=7), "error": 0.8},
+        "self_check": {"truth": 128.0, "estimate": e(128.8, 0.7, dof=7), "error": 0.8, "localised": 127.9},
         "groups": {},
         "choices": {"step size": "0.05 for an acceptance of 0.8"},
         "notes": ["λ is that of all that the localisation reaches."],
@@ -354,7 +354,7 @@ def awkward_record() -> dict[str, Any]:
     planes["tensors"][0]["name"] = fixture.HOSTILE
     planes["allocation"]["verified"] = level(-1, 3.0)
     planes["together"] = level(-1, 50.0)
-    failed = {"truth": 10.0, "estimate": e(31.0, 0.4, dof=7), "error": 21.0}
+    failed = {"truth": 10.0, "estimate": e(31.0, 0.4, dof=7), "error": 21.0, "localised": 7.5}
     lam = coefficient(9.0, objections=("R-hat is 1.40",), self_check=failed)
     more = {**gone, "unmeasured": why, "learning_coefficient": lam, "bitplanes": planes}
     record["subjects"][1]["in_depth"] = depth(fixture.HOSTILE, **more)

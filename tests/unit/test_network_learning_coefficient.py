@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pindown import (
     CheckpointError,
+    Estimate,
     EstimationError,
     InputError,
     LearningCoefficient,
@@ -27,6 +28,8 @@ from pindown import (
 from pindown.engine.moves import Chains
 from pindown.network.convergence import Agreement, burn_in
 from pindown.network.learning_coefficient import METHODS
+from pindown.network.learning_coefficient_result import SelfCheck
+from pindown.network.linear_check import localised_linear
 from pindown.network.localised import LocalLoss, LocalPosterior, moving_coordinates
 from pindown.network.localised_runs import localise, plan_run
 from pindown.network.minibatches import Minibatches
@@ -156,6 +159,19 @@ def test_a_run_goes_on_from_its_state() -> None:
     half.record(10, lambda share: None)
     assert torch.equal(whole.traces.excess, half.traces.excess)
     assert isinstance(half.chains, Chains)
+
+
+def test_the_self_check_knows_what_the_localisation_makes() -> None:
+    """At γ = nβh half of every direction's ½ is left: λ̂ = d/4 on inputs whose second moments are one."""
+    x = torch.linalg.qr(torch.randn(64, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0] * 8.0
+    model = nn.Linear(5, 1, bias=False, dtype=torch.float64)
+    subject = Subject(model, "mse", (x, model(x).detach()))
+    assert localised_linear(subject, 30.0, 60.0) == pytest.approx(1.25, rel=1e-6)
+    assert localised_linear(subject, 1e6, 1.0) == pytest.approx(2.5, rel=1e-5)
+    half = SelfCheck(2.5, Estimate(1.3, 0.1, "1", reference="linear model"), -1.2, 1.25)
+    assert "where the localisation alone makes -50.0%" in str(half)
+    assert "localisation" not in str(SelfCheck(2.5, half.estimate, -1.2, 2.49))
+    assert SelfCheck.from_dict({k: v for k, v in half.to_dict().items() if k != "localised"}).localised is None
 
 
 def test_the_record_comes_back(found: LearningCoefficient) -> None:

@@ -213,6 +213,8 @@ def test_the_self_check_can_fail_and_objections_are_told():
     assert any(n.tone == "good" and n.title == "width 30: self-check passed." for n in good)
     awkward = blocks([section(deep.awkward_record(), TITLES[2])], Notice)
     assert any(n.tone == "bad" and "self-check failed" in n.title and "+210%" in n.text for n in awkward)
+    assert any("The localisation alone makes −25%" in n.text.replace("-", "−") for n in awkward)
+    assert not any("localisation alone" in n.text for n in good)  # a tenth of a per cent
     assert any("R-hat is 1.40" in n.text for n in awkward)
     assert any("not converged in 2.*" in n.title for n in good)
 

@@ -18,7 +18,7 @@ from pindown.network.convergence import TemperaturePoint
 from pindown.network.cost import Cost, evaluation_cost
 from pindown.network.heads import CrossEntropy, SquaredError
 from pindown.network.learning_coefficient_result import LearningCoefficient, SelfCheck
-from pindown.network.linear_check import linear_check_subject
+from pindown.network.linear_check import linear_check_subject, localised_linear
 from pindown.network.localised import LocalLoss, fall_to_minimum, moving_coordinates
 from pindown.network.localised_runs import Plan, Reading, localise, measure_points, plan_run
 from pindown.network.progress import Progress, part, rising
@@ -313,7 +313,7 @@ def _self_check(local: LocalLoss, plan: Plan, gamma: float, ask: _Question, repo
     )
     truth = 0.5 * model.dim
     estimate, _, _ = _answer(reading.points, model, fall=0.0, reference="linear model", main=same.main)
-    return SelfCheck(truth, estimate, estimate.value - truth)
+    return SelfCheck(truth, estimate, estimate.value - truth, localised_linear(subject, same.nbeta[same.main], gamma))
 
 
 def _remarks(local: LocalLoss, reading: Reading, gamma: float) -> list[str]:

@@ -29,26 +29,32 @@ class SelfCheck:
         truth: half the number of its weights.
         estimate: what the sampler found.
         error: estimate minus truth.
+        localised: what λ̂ of the localised posterior is exactly at the inverse temperature nearest to n/ln n; less than
+            the truth where the localisation holds directions more than the loss does.
     """
 
     truth: float
     estimate: Estimate
     error: float
+    localised: float | None = None
 
     def __str__(self) -> str:
         share = 100.0 * self.error / self.truth
-        return f"a linear model of λ = {self.truth:g} gave {self.estimate}, an error of {share:+.1f}%"
+        text = f"a linear model of λ = {self.truth:g} gave {self.estimate}, an error of {share:+.1f}%"
+        if self.localised is None or abs(lost := 100.0 * (self.localised / self.truth - 1.0)) < 1.0:
+            return text
+        return f"{text}, where the localisation alone makes {lost:+.1f}%"
 
     def to_dict(self) -> dict[str, Any]:
         """The check as plain JSON values."""
         error = self.error if math.isfinite(self.error) else None
-        return {"truth": self.truth, "estimate": self.estimate.to_dict(), "error": error}
+        return {"truth": self.truth, "estimate": self.estimate.to_dict(), "error": error, "localised": self.localised}
 
     @classmethod
     def from_dict(cls, r: Mapping[str, Any]) -> SelfCheck:
         """Read back what :meth:`to_dict` wrote."""
         error = math.nan if r["error"] is None else float(r["error"])
-        return cls(float(r["truth"]), Estimate.from_dict(r["estimate"]), error)
+        return cls(float(r["truth"]), Estimate.from_dict(r["estimate"]), error, r.get("localised"))
 
 
 @dataclass(frozen=True)

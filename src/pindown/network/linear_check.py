@@ -9,7 +9,7 @@ from pindown.network.localised import LocalLoss
 from pindown.network.subject import Subject
 from pindown.rng import torch_generator
 
-__all__ = ["linear_check_subject"]
+__all__ = ["linear_check_subject", "localised_linear"]
 
 _MOST_WEIGHTS = 256
 _MOST_EXAMPLES = 4096
@@ -32,3 +32,15 @@ def linear_check_subject(local: LocalLoss, seed: int) -> Subject:
         model.weight.copy_(weight)
         y = model(x)
     return Subject(model, "mse", (x, y), name="linear model", device=local.point.device)
+
+
+def localised_linear(subject: Subject, nbeta: float, gamma: float) -> float:
+    """What λ̂(nβ) of such a model is under a localisation γ: ``½ Σ nβhᵢ/(nβhᵢ + γ)``, its posterior being normal.
+
+    ``hᵢ`` are the eigenvalues of the Hessian, ``2 XᵀX/n``.
+    """
+    x = next(iter(subject.examples))[0]
+    assert isinstance(x, torch.Tensor)
+    singular = torch.linalg.svdvals(x.double())
+    stiff = nbeta * 2.0 * singular.square() / len(x)
+    return float(0.5 * (stiff / (stiff + gamma)).sum())

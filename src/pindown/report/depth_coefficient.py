@@ -102,6 +102,8 @@ def _warnings(several: Sequence[Coefficients]) -> Iterator[Notice]:
             near = check.error is not None and abs(check.error) <= 0.05 * check.truth
             good = check.estimate.status.ok and (low <= check.truth <= high or near)
             text = f"The same settings on a linear model of like size: {found}"
+            if check.localised is not None and abs(lost := check.localised / check.truth - 1.0) >= 0.01:
+                text += f" The localisation alone makes {_signed(100 * lost)}% at n/ln n."
             yield Notice("good" if good else "bad", f"{name}: self-check {'passed' if good else 'failed'}.", text)
 
 

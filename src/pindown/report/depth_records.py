@@ -44,6 +44,7 @@ class SelfCheck:
     truth: float
     estimate: Estimate
     error: float | None
+    localised: float | None
 
 
 @dataclass(frozen=True)
