@@ -18,15 +18,14 @@ SEED = 20
 # Where a second basin or a narrowing neck can split the runs, saying so is right too.
 MAY_DISAGREE = {"double-basin", "late-basin", "funnel"}
 FAST = [case for case in cases.EVENTS if not case.deep]
-# Forty repeats of one case of each family take some ten minutes; of all of them, an hour.
-ONE_A_FAMILY = {
-    "ball-10-50", "half-space-8-sigma", "corner-sum", "shell", "ellipsoid-rotated-12", "double-basin", "power-2",
-    "crossing-equal", "simplex-vertex", "boolean-majority", "subset-overlap", "all-ones",
-}  # fmt: skip
+# Forty repeats of these take some minutes; of all cases, hours.
+ONE_A_KIND = {"ball-10-50", "half-space-8-sigma", "power-2", "crossing-equal", "subset-overlap", "all-ones"}
 # A third of the usual size: intervals have to hold there too, and chains are further from settled.
 SMALL_RUNS = Settings(particles=32, chains=8, burn_in=12, sweeps=16, doublings=1, splitting_particles=400)
+# So few particles lose a shell a thousandth wide in fifty dimensions: most runs are extinct, with a bound that holds.
+USUAL_RUNS = {"shell"}
 COVERED = [
-    pytest.param(case, marks=pytest.mark.slow if case.name in ONE_A_FAMILY else pytest.mark.long, id=case.name)
+    pytest.param(case, marks=pytest.mark.slow if case.name in ONE_A_KIND else pytest.mark.long, id=case.name)
     for case in cases.EVENTS
 ]
 
@@ -55,7 +54,8 @@ def test_deep(case):
 @pytest.mark.parametrize("case", COVERED)
 def test_intervals_cover(case):
     repeats = 40
-    found = [measured(case.name, seed, settings=SMALL_RUNS).bits() for seed in range(1000, 1000 + repeats)]
+    settings = None if case.name in USUAL_RUNS else SMALL_RUNS
+    found = [measured(case.name, seed, settings=settings).bits() for seed in range(1000, 1000 + repeats)]
     usable = [e for e in found if e.kind == "estimate" and e.status.ok]
     refused = repeats - len(usable)
     assert refused <= (repeats // 2 if case.name in MAY_DISAGREE else repeats // 10), f"{refused} of {repeats} refused"
