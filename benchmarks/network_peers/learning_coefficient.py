@@ -1,8 +1,8 @@
 """Learning coefficients beside devinterp and canonical-interp: error against the truth, and seconds a chain-step.
 
-Same model, same data, same chains, steps and minibatch. *Speed* is the marginal time of a step of one chain: a long run
-less a short one over the steps between, so that imports, compiling and storing count for nobody. *Accuracy* is at the
-peers' documented settings (their page's example: lr 0.001, nβ 30, 4 chains of 200 draws, batches of 32), at settings
+Same model, same data, same chains, steps and minibatch. *Speed* is the marginal CPU time of a step of one chain, on one
+thread: a long run less a short one over the steps between, so that imports, compiling and storing count for nobody,
+each the least of several where it is cheap. *Accuracy* is at the peers' documented settings (their page's example: lr 0.001, nβ 30, 4 chains of 200 draws, batches of 32), at settings
 after Lau et al. (2023) (nβ = n/ln n, γ = 1, 1000 draws), and for pindown at its defaults, which take no settings.
 
     python benchmarks/network.py learning_coefficient --peers-python PATH
@@ -38,6 +38,7 @@ SCRIPT = Path(__file__).with_name("learning_coefficient_peer.py")
 EXAMPLES = 10_000
 CHAINS, BATCH = 8, 32
 SHORT, LONG = 200, 1000
+LONGER, REPEATS = 5000, 3  # of the quick ones, whose compiling varies by as much as a thousand steps take
 LIMIT = 240
 Problem = dict[str, Any]
 
@@ -91,7 +92,7 @@ def subject_of(p: Problem) -> pindown.Subject:
 
 
 def own_seconds(p: Problem, nbeta: float, step: float, steps: int) -> float:
-    """Wall-clock time of ``steps`` minibatch steps of all chains."""
+    """CPU time of ``steps`` minibatch steps of all chains."""
     subject = subject_of(p)
     local = LocalLoss(subject, subject.solutions[0].point)
     batches = Minibatches(local, BATCH)
@@ -99,10 +100,10 @@ def own_seconds(p: Problem, nbeta: float, step: float, steps: int) -> float:
     sampler = Langevin(LocalPosterior(local, 1.0), beta, rejects=False, preconditioned=False, batches=batches)
     sampler.steps.step = torch.full((1,), math.sqrt(step), dtype=torch.float64)
     chains, rng = sampler.start(CHAINS), torch.Generator().manual_seed(0)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(steps // 10):
         sampler.sweep(chains, beta, rng)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def settings(peer: str, how: str, p: Problem, steps: int, seed: int) -> dict[str, Any]:
@@ -139,26 +140,34 @@ def ask(python: str, peer: str, p: Problem, given: dict[str, Any], threads: int)
     return json.loads(lines[-1].removeprefix("RECORD "))
 
 
-def speed(python: str, p: Problem, threads: int) -> list[dict[str, Any]]:
-    """Marginal microseconds of a step of one chain."""
+def speed(python: str, p: Problem) -> list[dict[str, Any]]:
+    """Marginal microseconds of a step of one chain, on one thread."""
     n = len(p["x"])
     nbeta, step = n / math.log(n), 1e-5
     own_seconds(p, nbeta, step, 50)
-    own = min(own_seconds(p, nbeta, step, LONG) - own_seconds(p, nbeta, step, SHORT) for _ in range(3))
-    rows = [{"peer": "pindown", "problem": p["name"], "microseconds": 1e6 * own / ((LONG - SHORT) * CHAINS)}]
+    short, longer = (min(own_seconds(p, nbeta, step, s) for _ in range(REPEATS)) for s in (SHORT, LONGER))
+    own = 1e6 * (longer - short) / ((LONGER - SHORT) * CHAINS)
+    rows: list[dict[str, Any]] = [{"peer": "pindown", "problem": p["name"], "microseconds": own}]
     for peer in ("devinterp", "canonical-interp"):
-        extra = 2 if peer == "canonical-interp" else 1  # its burn-in takes half as many steps again
-        runs = [ask(python, peer, p, settings(peer, "paper", p, s, 0), threads) for s in (SHORT, LONG)]
-        failed = [r["failed"] for r in runs if "failed" in r]
+        quick = peer == "canonical-interp"
+        long = LONGER if quick else LONG
+        taken = 1.5 if quick else 1.0  # its burn-in takes half as many steps again
+        runs = {
+            steps: [
+                ask(python, peer, p, settings(peer, "paper", p, steps, 0), 1) for _ in range(REPEATS if quick else 1)
+            ]
+            for steps in (SHORT, long)
+        }
+        failed = [r["failed"] for several in runs.values() for r in several if "failed" in r]
         row: dict[str, Any] = {"peer": peer, "problem": p["name"]}
         if failed:
             row["failed"] = failed[0]
         else:
-            steps = (LONG - SHORT) * (1.5 if extra == 2 else 1.0)
-            row["microseconds"] = 1e6 * (runs[1]["seconds"] - runs[0]["seconds"]) / (steps * CHAINS)
-            row["ratio"] = row["microseconds"] / rows[0]["microseconds"]
-            row["whole_seconds"] = [r["seconds"] for r in runs]
-            row["versions"] = runs[0]["versions"]
+            least = {steps: min(r["cpu_seconds"] for r in several) for steps, several in runs.items()}
+            row["microseconds"] = 1e6 * (least[long] - least[SHORT]) / (taken * (long - SHORT) * CHAINS)
+            row["ratio"] = row["microseconds"] / own
+            row["cpu_seconds"] = {steps: [r["cpu_seconds"] for r in several] for steps, several in runs.items()}
+            row["versions"] = runs[SHORT][0]["versions"]
         rows.append(row)
         print(row, flush=True)
     return rows
@@ -203,7 +212,9 @@ def run(*, peers_python: str | None = None, seed: int = 0) -> dict[str, Any]:
         "peers": ["devinterp 2.0.1", "canonical-interp"],
     }  # fmt: skip
     linear = deep_linear([16, 12, 12, 16], 3, 0.1)
-    record["speed"] = speed(peers_python, linear, threads) + speed(peers_python, digits(100), threads)
+    torch.set_num_threads(1)
+    record["speed"] = speed(peers_python, linear) + speed(peers_python, digits(100))
+    torch.set_num_threads(threads)
     record["accuracy"] = accuracy(peers_python, linear, threads, seed)
     return record
 
