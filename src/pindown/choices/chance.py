@@ -3,7 +3,8 @@ r"""How surprising coherence is, in bits: :math:`-\log_2` of the share of random
 Random choosers spend uniformly random shares on each budget (Bronars 1987), take a uniformly random item of each menu,
 toss a coin for each pair or each offer, or take a random action in each state. Each is a space, and the share is
 measured by the project's engine: by looking at every pattern where there are few, by multilevel splitting where there
-are many. Coherent choices from menus and pairs of up to twelve items are counted exactly.
+are many. Shares of a few per cent and more need no engine: so many random choosers are drawn that the error is small.
+Coherent choices from menus and pairs of up to twelve items are counted exactly.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ Progress = Callable[[float, str], None]
 Array = NDArray[np.float64]
 _DRAWS = 1000
 _PARTICLES, _REPEATS = 400, 4
-_DRAWN = 77
+_DRAWN, _COUNTED = 77, 78
+_COMMON, _MOST_DRAWN, _BLOCK = 0.04, 2**14, 1024
 _MOST_MENUS, _MOST_ITEMS, _MOST_STATES = 2000, 62, 300
 _MOST_CELLS = 2**26
 _MOST_BUDGETS = 1000
@@ -196,9 +198,21 @@ def measured(
     """The share of points of ``space`` at least as coherent as observed, by the engine."""
     from dataclasses import replace
 
+    from pindown.engine.enumeration import MOST_POINTS
     from pindown.engine.measure import measure
+    from pindown.spaces.base import is_finite_space
 
     slack = 1e-12 * max(1.0, abs(observed))
+    drawn = _drawn(space, loss, seed)
+    many = not (is_finite_space(space) and space.size <= MOST_POINTS)
+    if many and np.mean(np.array(drawn) <= observed + slack) >= _COMMON:
+        # Drawn anew: those that told how common it is would be too lucky.
+        values = _losses(space, loss, _MOST_DRAWN, seed, _COUNTED)
+        hits, n = int(np.count_nonzero(values <= observed + slack)), len(values)
+        share = (hits + 0.5) / (n + 1.0)  # an error above 0 also where all of them pass
+        error = math.sqrt((1.0 - share) / (share * n)) / math.log(2)
+        bits = Estimate(-math.log2(share), error, "bits", "estimate", Status.REACHED, reference)
+        return Chance(bits, False, what, observed, drawn, f"{n:,} random choosers")
     profile = measure(
         space, loss, tolerance=observed + slack, seed=seed, repeats=sizes.get("repeats", _REPEATS),
         particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress, checkpoint=sizes.get("checkpoint"),
@@ -210,9 +224,15 @@ def measured(
     )
     if vacuous:
         method = f"all {profile.evaluations:,} patterns pass"
-    return Chance(bits, vacuous, what, observed, _drawn(space, loss, seed), method)
+    return Chance(bits, vacuous, what, observed, drawn, method)
 
 
 def _drawn(space: Any, loss: Any, seed: int) -> tuple[float, ...]:
-    points = space.sample(_DRAWS, rng=torch_generator(seed, _DRAWN)).numpy()
-    return tuple(sorted(float(v) for v in loss(points)))
+    return tuple(np.sort(_losses(space, loss, _DRAWS, seed, _DRAWN)).tolist())
+
+
+def _losses(space: Any, loss: Any, many: int, seed: int, stream: int) -> Array:
+    """How incoherent random choosers are, a few at a time: large tables of them would not fit."""
+    points = space.sample(many, rng=torch_generator(seed, stream)).numpy()
+    size = min(_BLOCK, int(getattr(loss, "preferred_rows", _BLOCK)))
+    return np.concatenate([loss(points[k : k + size]) for k in range(0, many, size)])
