@@ -4,7 +4,8 @@ Random choosers spend uniformly random shares on each budget (Bronars 1987), tak
 toss a coin for each pair or each offer, or take a random action in each state. Each is a space, and the share is
 measured by the project's engine: by looking at every pattern where there are few, by multilevel splitting where there
 are many. Shares of a few per cent and more need no engine: so many random choosers are drawn that the error is small.
-Coherent choices from menus and pairs of up to twelve items are counted exactly.
+Coherent choices from menus and pairs of up to twelve items are counted exactly, those of more items estimated by
+picking from one menu after the other (:mod:`pindown.choices.one_by_one`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pindown.choices.chance_losses import BudgetLoss, MenuLoss, PolicyLoss
 from pindown.choices.counting import MOST_COUNTED, coherent_patterns
 from pindown.choices.graphs import some_cycle
 from pindown.choices.menus import Menus
+from pindown.choices.one_by_one import MOST_ITEMS, RUNS, coherent_bits, picks_of
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy_relation import PolicyRelation, is_forest
 from pindown.choices.spending import Spending
@@ -39,7 +41,7 @@ _DRAWS = 1000
 _PARTICLES, _REPEATS = 400, 4
 _DRAWN, _COUNTED = 77, 78
 _COMMON, _MOST_DRAWN, _BLOCK = 0.04, 2**14, 1024
-_MOST_MENUS, _MOST_ITEMS, _MOST_STATES = 2000, 62, 300
+_MOST_MENUS, _MOST_STATES, _CHOOSERS = 2000, 300, 2000
 _MOST_CELLS = 2**26
 _MOST_BUDGETS = 1000
 
@@ -146,29 +148,59 @@ def _items(
     reference: str, seed: int, progress: Progress | None, sizes: dict[str, Any],
 ) -> Chance:  # fmt: skip
     """Menus, pairs and offers: one pattern of numbers each."""
+    from pindown.engine.enumeration import MOST_POINTS
     from pindown.spaces.patterns import Patterns
 
     if not offered:
         return certain(reference, "swaps", 0.0, "there is nothing to choose")
     few = len(offered) <= _MOST_MENUS
-    exact = offers is None and items <= MOST_COUNTED and _one_order(offered, taken, items)
-    if not few and not exact:
-        return unmeasured(reference, f"more than {_MOST_MENUS:,} choices are not drawn at random")
+    coherent = _one_order(offered, taken, items) if offers is None else _one_order(*_accepted(offers, taken), items)
     space = loss = None
     size = items**2 * sum(map(len, offered))
-    if few and items <= _MOST_ITEMS and size <= _MOST_CELLS:
+    if few and items <= MOST_ITEMS and size <= _MOST_CELLS:
         loss = MenuLoss(offered, items) if offers is None else MenuLoss.of_offers(offers, items)
         space = Patterns([2] * len(offers) if offers is not None else [len(m) for m in offered])
-    if exact:
+    drawn = () if loss is None else _drawn(space, loss, seed)
+    what = "swaps" if loss is None else loss.measure
+    if coherent and offers is None and items <= MOST_COUNTED:
         count = coherent_patterns({tuple(sorted(m)) for m in offered}, items)
-        drawn = () if loss is None else _drawn(space, loss, seed)
-        return _counted(offered, count, reference, "swaps" if loss is None else loss.measure, drawn)
+        return _counted(offered, count, reference, what, drawn)
+    if coherent and items <= MOST_ITEMS and (space is None or space.size > MOST_POINTS):
+        found = _one_by_one(offered, offers, items, seed, progress)
+        if found is not None:
+            bits = Estimate(found[0], found[1], "bits", "estimate", Status.REACHED, reference)
+            return Chance(bits, False, what, 0.0, drawn, found[2])
     if loss is None:
-        why = f"choices among more than {_MOST_ITEMS} items" if items > _MOST_ITEMS else "so many long menus"
+        why = f"choices among more than {MOST_ITEMS} items" if items > MOST_ITEMS else "so many long menus"
+        why = why if few else f"more than {_MOST_MENUS:,} choices"
         return unmeasured(reference, f"{why} are not compared with random choosers")
     picks = taken if offers is not None else [tuple(m).index(t) for m, t in zip(offered, taken, strict=True)]
     observed = float(loss(np.array([picks], dtype=np.float64))[0])
     return measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
+
+
+def _one_by_one(
+    offered: Sequence[Sequence[int]], offers: Sequence[tuple[int, int]] | None, items: int, seed: int,
+    progress: Progress | None,
+) -> tuple[float, float, str] | None:  # fmt: skip
+    """Bits of coherent picks with their error, and how they were found; None for too many different menus."""
+    if offers is not None:
+        options = [[(have, []), (offered_for_it, [have])] for have, offered_for_it in offers]
+    else:
+        options = [picks_of(menu) for menu in {tuple(sorted(m)): m for m in offered}.values()]
+    if len(options) > _MOST_MENUS:
+        return None
+    told = None if progress is None else lambda share: progress(share, "random choosers, one menu after the other")
+    bits, error = coherent_bits(options, items, seed, choosers=_CHOOSERS, progress=told)
+    # A menu that comes again has to be answered as it was.
+    again = sum(math.log2(len(m)) for m in offered) - sum(math.log2(len(ways)) for ways in options)
+    return bits + again, error, f"{_CHOOSERS * RUNS:,} random choosers, one menu after the other"
+
+
+def _accepted(offers: Sequence[tuple[int, int]], taken: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """The offers that were accepted as menus from which the offered item was taken."""
+    made = [(have, offered) for (have, offered), yes in zip(offers, taken, strict=True) if yes]
+    return made, [offered for _, offered in made]
 
 
 def _one_order(offered: Sequence[Sequence[int]], taken: Sequence[int], items: int) -> bool:

@@ -17,6 +17,7 @@ from pindown.choices.drops import drop_nodes, short_cycles
 from pindown.choices.graphs import components, induced, ranks, some_cycle
 from pindown.choices.item_relations import menu_houtman_maks, of_menus
 from pindown.choices.menus import Menus
+from pindown.choices.one_by_one import MOST_ITEMS, coherent_bits, picks_of
 from pindown.choices.rationales import Division, coherent, fewest_agents
 from pindown.choices.unfinished import digest, kept_folder
 from pindown.estimate import counted
@@ -25,6 +26,7 @@ __all__ = ["divide_budgets", "divide_menus"]
 
 Progress = Callable[[float, str], None]
 _SIZES = {"particles": 200, "repeats": 4}
+_MOST_PICKED, _CHOOSERS = 2000, 500
 
 
 def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | None) -> dict[str, Any]:
@@ -59,6 +61,9 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
         total = sum(math.log2(len(menus.offered[k])) for k in rows)
         if items <= MOST_COUNTED:
             return total - math.log2(coherent_patterns(offered, items))
+        if items <= MOST_ITEMS and len(offered) <= _MOST_PICKED:
+            bits, _ = coherent_bits([picks_of(m) for m in offered if len(m) > 1], items, seed, choosers=_CHOOSERS)
+            return bits + total - sum(math.log2(len(m)) for m in offered)
         return max(0.0, total - math.lgamma(items + 1) / math.log(2))
 
     kept = set(menu_houtman_maks(menus, of_menus(menus), seconds).kept)
