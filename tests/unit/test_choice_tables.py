@@ -108,6 +108,10 @@ BAD: list[tuple[Any, str]] = [
     (lambda: coherence(TABLES["menus"], seed=-1), "seed -1"),
     (lambda: coherence(TABLES["menus"], seconds=0), "seconds = 0"),
     (lambda: subagents(TABLES["bets"]), "a committee for bets"),
+    (
+        lambda: subagents(Budgets(np.ones((1001, 1)), np.ones((1001, 1)))),
+        "1,001 budgets to divide; wanted at most 1,000",
+    ),
     (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities or a start for menus"),
     (lambda: subagents(TABLES["trades"], start="Z"), "start 'Z'; wanted one of A, B, C"),
     (lambda: subagents(TABLES["trades"], trade_probabilities={("A", "Z"): 0.5}), "a trade probability for 'Z'"),

@@ -32,7 +32,8 @@ from pindown.estimate import Estimate, Status
 from pindown.rng import torch_generator
 
 __all__ = [
-    "Chance", "certain", "measured", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades", "unmeasured",
+    "MOST_BUDGETS", "Chance", "certain", "measured", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades",
+    "unmeasured",
 ]  # fmt: skip
 
 Progress = Callable[[float, str], None]
@@ -43,7 +44,7 @@ _DRAWN, _COUNTED = 77, 78
 _COMMON, _MOST_DRAWN, _BLOCK = 0.04, 2**14, 1024
 _MOST_MENUS, _MOST_STATES, _CHOOSERS = 2000, 300, 2000
 _MOST_CELLS = 2**26
-_MOST_BUDGETS = 1000
+MOST_BUDGETS = 1000
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | 
     n, goods = spending.budgets.prices.shape
     reference = "uniformly random budget shares"
     what = "1 − CCEI"
-    if n > _MOST_BUDGETS:
-        return unmeasured(reference, f"more than {_MOST_BUDGETS:,} budgets are not drawn at random")
+    if n > MOST_BUDGETS:
+        return unmeasured(reference, f"more than {MOST_BUDGETS:,} budgets are not drawn at random")
     if n == 1 or goods == 1 or _nested(spending):
         return certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
     space = Copies(Simplex(goods), n)

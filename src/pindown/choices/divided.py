@@ -20,6 +20,7 @@ from pindown.choices.menus import Menus
 from pindown.choices.one_by_one import MOST_ITEMS, coherent_bits, picks_of
 from pindown.choices.rationales import Division, coherent, fewest_agents
 from pindown.choices.unfinished import digest, kept_folder
+from pindown.errors import InputError
 from pindown.estimate import counted
 
 __all__ = ["divide_budgets", "divide_menus"]
@@ -80,7 +81,10 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
 
 def divide_budgets(budgets: Budgets, seconds: float, seed: int, progress: Progress | None) -> dict[str, Any]:
     """The types behind budgets, and the bits of each explanation, random shares being 0."""
-    n, relation = len(budgets), Relation(budgets)
+    n = len(budgets)
+    if n > chance.MOST_BUDGETS:
+        raise InputError(f"{n:,} budgets to divide", f"at most {chance.MOST_BUDGETS:,}", "give a sample of them")
+    relation = Relation(budgets)
 
     def conflicts(chosen: Sequence[int]) -> Iterator[list[int]]:
         weak, strict = induced(relation.weak, chosen), induced(relation.strict, chosen)
