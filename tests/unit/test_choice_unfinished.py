@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import pindown
 from pindown import Budgets, CheckpointError, Menus, Trades
-from pindown.choices import covers, order_dimension, panel, rationales, unfinished
+from pindown.choices import covers, divided, order_dimension, panel, rationales, unfinished
 from pindown.choices.covers import Cover, cheapest_cover
 from pindown.choices.panel import coherence_panel
 from pindown.choices.unfinished import keep_in
@@ -96,8 +96,9 @@ def test_searches_that_look_alike_keep_apart(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def budgets(seed: int) -> Budgets:
-    rng = np.random.default_rng(seed)
-    return Budgets(rng.uniform(0.2, 2.0, (16, 2)), rng.uniform(0.0, 2.0, (16, 2)))
+    """Half of each budget on either good: coherent, which is too rare to be found without splitting."""
+    prices = np.random.default_rng(seed).uniform(0.2, 2.0, (14, 2))
+    return Budgets(prices, 0.5 / prices)
 
 
 def test_a_folder_gives_the_same_answer_and_belongs_to_one_call() -> None:
@@ -243,7 +244,8 @@ def test_what_was_proved_of_a_committee_is_not_proved_again(monkeypatch: pytest.
         pindown.subagents(table, start="a0", checkpoint="work")
 
 
-def test_bits_of_types_keep_their_runs() -> None:
+def test_bits_of_types_keep_their_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided, "_SIZES", {"particles": 50, "repeats": 2})
     truth = pindown.subagents(budgets(1), seconds=5.0)
     kept = pindown.subagents(budgets(1), seconds=5.0, checkpoint="work")
     assert same(kept, truth)

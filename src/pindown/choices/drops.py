@@ -192,7 +192,7 @@ def short_cycles(weak: Sequence[int], strict: Sequence[int]) -> Iterator[list[in
     """Short cycles through a strict edge, different ones, at most a few hundred; none where there is none.
 
     >>> list(short_cycles([0b010, 0b101, 0b001], [0b010, 0b101, 0b001]))
-    [[0, 1], [1, 2, 0]]
+    [[0, 1], [2, 0, 1]]
     """
     found: set[frozenset[int]] = set()
     for members in components(weak):
