@@ -185,13 +185,16 @@ def _one_by_one(
     progress: Progress | None,
 ) -> tuple[float, float, str] | None:  # fmt: skip
     """Bits of coherent picks with their error, and how they were found; None for too many different menus."""
+    options: list[list[tuple[int, list[int]]]]
     if offers is not None:
         options = [[(have, []), (offered_for_it, [have])] for have, offered_for_it in offers]
     else:
         options = [picks_of(menu) for menu in {tuple(sorted(m)): m for m in offered}.values()]
     if len(options) > _MOST_MENUS:
         return None
-    told = None if progress is None else lambda share: progress(share, "random choosers, one menu after the other")
+    told: Callable[[float], None] | None = None
+    if progress is not None:
+        told = lambda share: progress(share, "random choosers, one menu after the other")  # noqa: E731
     bits, error = coherent_bits(options, items, seed, choosers=_CHOOSERS, progress=told)
     # A menu that comes again has to be answered as it was.
     again = sum(math.log2(len(m)) for m in offered) - sum(math.log2(len(ways)) for ways in options)
