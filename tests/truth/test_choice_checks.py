@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import pindown
 from pindown import Bets, Coherence, Menus, Policy
-from pindown.choices import items_coherence
+from pindown.choices import books, items_coherence
 from pindown.choices.contracts import _held, _most, best_contract
 from pindown.choices.item_relations import ItemRelation, of_menus
 from pindown.choices.policy_coherence import highest_reached, shown_from
@@ -121,3 +122,53 @@ def test_hundreds_of_bets_are_decided_by_the_few_that_matter(monkeypatch: pytest
     assert few.pump is not None
     assert many.pump is not None
     assert few.pump.loss == pytest.approx(many.pump.loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("guess", [0, 1, None, "mixed"])
+def test_the_book_does_not_rest_on_what_floating_point_guessed(guess: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However wrong the guess is, the sure loss is that of the programme over all bets at once, and so is its dual.
+
+    The least expected loss under any probabilities is the greatest sure loss; here both are found in fractions.
+    """
+    rng = np.random.default_rng(8)
+    answers = set[bool]()
+    for _ in range(12):
+        n, m = int(rng.integers(3, 14)), int(rng.integers(2, 5))
+        stakes, odds = rng.integers(0, 3, (n, m)).astype(float), rng.integers(2, 14, (n, m)) / 2.0
+        stakes[stakes.sum(axis=1) == 0, 0] = 1.0
+        bets = Bets(stakes, odds)
+        with monkeypatch.context() as patch:
+            patch.setattr(books, "_guessed", lambda gains: [None] * len(gains))
+            whole = coherence(bets)
+        wrong = [Fraction(int(v)) for v in rng.integers(0, 2, n)] if guess == "mixed" else [guess] * n
+        with monkeypatch.context() as patch:
+            patch.setattr(books, "_guessed", lambda gains, wrong=wrong: list(wrong))
+            found = coherence(bets)
+        with monkeypatch.context() as patch:
+            patch.setattr(books, "_FEW", 0)
+            usual = coherence(bets)
+        assert found.coherent == whole.coherent == usual.coherent
+        if whole.pump is not None:
+            assert found.pump is not None
+            assert usual.pump is not None
+            assert found.pump.loss == whole.pump.loss == usual.pump.loss
+        answers.add(found.coherent)
+    assert answers == {True, False}
+
+
+def test_a_book_of_hundreds_of_bets_that_all_lose_takes_a_moment() -> None:
+    """Nearly all bets are made in full: floating point finds which, and a dozen are left to solve for in fractions."""
+    rng = np.random.default_rng(9)
+    chance = rng.dirichlet(np.ones(6))
+    stakes = np.eye(6)[rng.integers(0, 6, 600)] * rng.integers(1, 20, (600, 1))
+    odds = np.maximum(1.01, np.round(rng.uniform(0.8, 1.1, (600, 1)) / chance, 2))
+    found = coherence(Bets(stakes, odds))
+    assert not found.coherent
+    assert found.pump is not None
+    assert found.pump.verified
+    made = np.array([found.certificate.numbers.get(str(k + 1), 0.0) for k in range(600)])
+    net = stakes * odds - stakes.sum(axis=1, keepdims=True)
+    assert (made @ net).max() == pytest.approx(-found.pump.loss)
+    # By duality no book loses more than what the bets are expected to lose under any probabilities.
+    assert found.pump.loss <= np.maximum(0.0, -(net @ chance)).sum()
+    assert (made == 1.0).sum() > 200

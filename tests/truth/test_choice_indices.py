@@ -170,6 +170,31 @@ def test_a_thousand_budgets_do_not_overflow() -> None:
     assert budget_certificate(relation, None).verified
 
 
+@pytest.mark.parametrize("draw", DRAWS)
+def test_ranks_hold_just_where_fractions_say_so(draw: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right ranks and wrong ones, by blocks of two rows and in fractions; ties are common."""
+    from pindown.choices.budget_coherence import _ranks_hold
+
+    monkeypatch.setattr("pindown.choices.spending._BLOCK_BYTES", 8 * 4 * 2)
+    rng = np.random.default_rng(6)
+    answers = list[bool]()
+    for case in range(60):
+        relation = Relation(Budgets(*DRAWS[draw](rng, 4)))
+        rank = [0] * 4
+        for k, members in enumerate(relation.parts):
+            for i in members:
+                rank[i] = len(relation.parts) - k
+        if case % 3 == 1:
+            i, j = rng.integers(0, 4, 2)
+            rank[i], rank[j] = rank[j], rank[i]
+        elif case % 3 == 2:
+            rank = rng.integers(0, 4, 4).tolist()
+        exactly = _ranks_hold(relation.spending, rank)
+        assert relation.spending.ranks_hold(rank) == exactly
+        answers.append(exactly)
+    assert 5 < sum(answers) < 55
+
+
 def test_the_certificate_can_fail() -> None:
     """Ranks turned upside down do not pass the check."""
     from pindown.choices.budget_coherence import _ranks_hold

@@ -16,6 +16,7 @@ from pindown.choices.contracts import best_contract, exchange_gain
 from pindown.choices.exact_lp import maximise
 from pindown.choices.item_relations import menu_houtman_maks, menu_swaps, of_menus
 from pindown.choices.order_dimension import check_orders, smallest_committee
+from pindown.choices.trade_committee import order_bits
 
 Edge = tuple[str, str]
 
@@ -276,6 +277,18 @@ PIZZA = (
     [("cheese", "pepperoni"), ("cheese", "mushroom"), ("pepperoni", "both"), ("mushroom", "both")],
     [("pepperoni", "mushroom"), ("mushroom", "pepperoni")],
 )
+
+
+def test_an_order_costs_what_it_says_about_the_offers() -> None:
+    """A chain of five can be ranked in 16 ways, all pairs of five in 120; fifteen in a ring are estimated by picking.
+
+    A ring of n pairs is ranked in 2^n − 2 ways by orders: all but the two that go round.
+    """
+    assert order_bits([(k, k + 1) for k in range(4)], 5) == 4.0
+    assert order_bits(list(itertools.combinations(range(5), 2)), 5) == pytest.approx(np.log2(120))
+    ring = [tuple(sorted((k, (k + 1) % 15))) for k in range(15)]
+    assert order_bits(ring, 15) == pytest.approx(np.log2(2**15 - 2), abs=0.01)
+    assert order_bits([(k, k + 1) for k in range(99)], 100) == 99.0
 
 
 def test_two_toppings_need_two_members() -> None:

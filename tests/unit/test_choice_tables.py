@@ -108,6 +108,10 @@ BAD: list[tuple[Any, str]] = [
     (lambda: coherence(TABLES["menus"], seed=-1), "seed -1"),
     (lambda: coherence(TABLES["menus"], seconds=0), "seconds = 0"),
     (lambda: subagents(TABLES["bets"]), "a committee for bets"),
+    (
+        lambda: subagents(Budgets(np.ones((1001, 1)), np.ones((1001, 1)))),
+        "1,001 budgets to divide; wanted at most 1,000",
+    ),
     (lambda: subagents(TABLES["menus"], start="tea"), "trade probabilities or a start for menus"),
     (lambda: subagents(TABLES["trades"], start="Z"), "start 'Z'; wanted one of A, B, C"),
     (lambda: subagents(TABLES["trades"], trade_probabilities={("A", "Z"): 0.5}), "a trade probability for 'Z'"),
@@ -148,6 +152,15 @@ FILES = [
     ("quote,outcome,probability\nq,a,1\n", "row 1, column 'probability' is 1.0; wanted a number above 0 and below 1"),
     ("quote,outcome,probability\nq,a,0.5\n", "quote 'q' on every outcome of the table"),
     ("colour,size\nred,3\n", "columns colour, size; wanted those of budgets"),
+    ("Menu,Choice\na b,a\n", "Write the names of columns in small letters"),
+    ("menu,choice, choice\na b,a,b\n", "column 'choice' twice"),
+    ("menu;choice\na b;a\n", "has its cells set apart by semicolons; wanted commas"),
+    ("menu\tchoice\na b\ta\n", "has its cells set apart by tabs; wanted commas"),
+    ("price_x;quantity_x\n1,5;1\n", "has its cells set apart by semicolons"),
+    ('menu,choice\n"a b,a\n', "EOF inside string starting at row 1); wanted as many cells in each row, and quotes"),
+    ("price_x,quantity_x\n1e308,1\n", "row 1, column 'price_x' is 1e+308; wanted a number from 1e-100 to 1e+100"),
+    ("price_x,quantity_x\n1,1e-200\n", "row 1, column 'quantity_x' is 1e-200; wanted a number from 1e-100"),
+    ("state,value,next\na,1e200,\n", "row 1, column 'value' is 1e+200; wanted a number of at most 1e+100"),
     ("menu,choice\na b,a,c\n", "more cells than there are columns"),
 ]
 
@@ -163,8 +176,11 @@ def test_other_bad_sources() -> None:
     with pytest.raises(InputError, match="no file at"):
         read_choices("nowhere.csv")
     Path("bytes.csv").write_bytes(b"menu,choice\n\xff\xfe,a\n")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read .* Save it as CSV with the encoding UTF-8"):
         read_choices("bytes.csv")
+    Path("book.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"is a spreadsheet; wanted a \.csv or \.parquet file"):
+        read_choices("book.xlsx")
     with pytest.raises(InputError, match="kind 'guess'"):
         read_choices(TABLES["menus"].to_dataframe(), kind="guess")
     with pytest.raises(InputError, match="missing = 'keep'"):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import pindown
 from pindown import Budgets, CheckpointError, Menus, Trades
-from pindown.choices import covers, order_dimension, panel, rationales, unfinished
+from pindown.choices import chance, covers, divided, order_dimension, panel, rationales, unfinished
 from pindown.choices.covers import Cover, cheapest_cover
 from pindown.choices.panel import coherence_panel
 from pindown.choices.unfinished import keep_in
@@ -100,7 +100,8 @@ def budgets(seed: int) -> Budgets:
     return Budgets(rng.uniform(0.2, 2.0, (16, 2)), rng.uniform(0.0, 2.0, (16, 2)))
 
 
-def test_a_folder_gives_the_same_answer_and_belongs_to_one_call() -> None:
+def test_a_folder_gives_the_same_answer_and_belongs_to_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chance, "_COMMON", 2.0)  # nothing is common: splitting, which keeps its runs, measures it
     options: dict[str, Any] = {"particles": 50, "repeats": 2}
     plain = pindown.coherence(budgets(1), **options)
     for _ in range(2):
@@ -243,7 +244,9 @@ def test_what_was_proved_of_a_committee_is_not_proved_again(monkeypatch: pytest.
         pindown.subagents(table, start="a0", checkpoint="work")
 
 
-def test_bits_of_types_keep_their_runs() -> None:
+def test_bits_of_types_keep_their_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided, "_SIZES", {"particles": 50, "repeats": 2})
+    monkeypatch.setattr(chance, "_COMMON", 2.0)
     truth = pindown.subagents(budgets(1), seconds=5.0)
     kept = pindown.subagents(budgets(1), seconds=5.0, checkpoint="work")
     assert same(kept, truth)

@@ -3,14 +3,19 @@ r"""Dutch books: accepted bets that together lose in every outcome, or probabili
 Exactly one of two exists (de Finetti 1937; a theorem of the alternative, Gale 1960): stakes :math:`y \ge 0` with
 :math:`\sum_b y_b g_{bs} < 0` in every outcome :math:`s`, or probabilities :math:`\pi` with :math:`\sum_s \pi_s g_{bs}
 \ge 0` for every bet. One linear programme has both: maximise the sure loss :math:`v` over :math:`0 \le y \le 1`; its
-dual is :math:`\pi`. It is solved in fractions, for a few bets at first; those on which the probabilities so far expect
-a loss join them until there are none left, and then the few decide for all (Gilmore and Gomory 1961).
+dual is :math:`\pi`. Floating point says which bets are made not at all and which in full; only the few in between are
+solved for in fractions. Bets that the probabilities found do not confirm in their place join the few until there are
+none left, and then the few decide for all (Gilmore and Gomory 1961).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
 
 from pindown.choices.bets import Bets
 from pindown.choices.certificates import Certificate, Pump, Step
@@ -19,6 +24,7 @@ from pindown.choices.exact_lp import maximise
 __all__ = ["book_or_probabilities"]
 
 _JOIN, _MOST_TOLD = 2, 6
+_FEW, _SURE = 8, 1e-9
 
 
 def book_or_probabilities(bets: Bets) -> tuple[Certificate, Pump | None]:
@@ -27,25 +33,30 @@ def book_or_probabilities(bets: Bets) -> tuple[Certificate, Pump | None]:
     The book makes each bet at most once; its loss is the greatest that can be made sure.
     """
     gains = bets.gains()
-    m, zero = len(bets.outcomes), Fraction(0)
-    used: list[int] = []
-    y, dual = _programme(gains, used, m)
+    m, zero, one = len(bets.outcomes), Fraction(0), Fraction(1)
+    stakes = _guessed(gains)
+    few = [b for b, y in enumerate(stakes) if y is None]
     while True:
+        whole = [b for b, y in enumerate(stakes) if y == 1]
+        base = [sum((gains[b][s] for b in whole), zero) for s in range(m)]
+        y, loss, dual = _programme([gains[b] for b in few], base)
         total = sum(dual, zero)
         prices = [x / total for x in dual]
-        expected = {b: _dot(prices, row) for b, row in enumerate(gains) if b not in set(used)}
-        worst = sorted((e, b) for b, e in expected.items() if e < 0)[: _JOIN * m]
+        expected = [_dot(prices, row) for row in gains]
+        # Made in full though a gain is expected, or not at all though a loss is.
+        wrong = [(e if stakes[b] == 0 else -e, b) for b, e in enumerate(expected) if stakes[b] is not None]
+        worst = sorted((e, b) for e, b in wrong if e < 0)[: _JOIN * m]
         if not worst:
             break
-        used += [b for _, b in worst]
-        y, dual = _programme(gains, used, m)
-    stakes = [zero] * len(bets)
-    for b, times in zip(used, y, strict=False):
+        for _, b in worst:
+            stakes[b] = None
+            few.append(b)
+    for b, times in zip(few, y, strict=True):
         stakes[b] = times
-    loss = y[-1]
+    book = [zero if x is None else Fraction(x) for x in stakes]
     if loss > 0:
-        return _book(bets, gains, _netted(gains, stakes), loss)
-    verified = sum(prices, zero) == 1 and all(p >= 0 for p in prices) and all(_dot(prices, row) >= 0 for row in gains)
+        return _book(bets, gains, _netted(gains, book), loss)
+    verified = sum(prices, zero) == one and all(p >= 0 for p in prices) and all(e >= 0 for e in expected)
     names = dict(zip(bets.outcomes, prices, strict=True))
     return (
         Certificate(
@@ -60,14 +71,43 @@ def book_or_probabilities(bets: Bets) -> tuple[Certificate, Pump | None]:
     )
 
 
-def _programme(gains: list[list[Fraction]], used: list[int], m: int) -> tuple[list[Fraction], list[Fraction]]:
-    """How often to make each of these bets, with the loss that is then sure, and the dual of the outcomes."""
-    zero, one, n = Fraction(0), Fraction(1), len(used)
-    outcomes = [[*(gains[b][s] for b in used), one] for s in range(m)]
+def _guessed(gains: list[list[Fraction]]) -> list[Fraction | None]:
+    """How often each bet is made, as floating point has it: not at all, in full, or None for what is in between.
+
+    Nothing rests on it: whatever is guessed wrong is put right in fractions.
+    """
+    table = np.array([[float(g) for g in row] for row in gains])
+    n, m = table.shape
+    largest = float(np.abs(table).max())
+    if n <= max(m, _FEW) or largest == 0.0:
+        return [None] * n
+    table /= largest
+    # The loss is the last variable. The fields of results are not known to the annotations of linprog.
+    found: Any = linprog(
+        np.append(np.zeros(n), -1.0), A_ub=np.column_stack([table.T, np.ones(m)]), b_ub=np.zeros(m),
+        bounds=[*((0.0, 1.0) for _ in range(n)), (0.0, None)], method="highs",
+    )  # fmt: skip
+    if found.x is None:
+        return [Fraction(0)] * n
+    y = found.x[:n]
+    return [Fraction(0) if v < _SURE else Fraction(1) if v > 1.0 - _SURE else None for v in y.tolist()]
+
+
+def _programme(
+    gains: list[list[Fraction]], base: list[Fraction]
+) -> tuple[list[Fraction], Fraction, list[Fraction]]:  # fmt: skip
+    """How often to make each of these bets beside others that gain ``base``, the sure loss, the dual of the outcomes.
+
+    The loss may be below 0 here: a gain in some outcome.
+    """
+    zero, one, n, m = Fraction(0), Fraction(1), len(gains), len(base)
+    outcomes = [[*(row[s] for row in gains), one] for s in range(m)]
     at_most_once = [[*(one if i == b else zero for i in range(n)), zero] for b in range(n)]
-    # y and v can be 0, so the start is feasible. Σ y_b g_bs + v ≤ 0 in each outcome; y_b ≤ 1.
-    x, dual = maximise([*(zero for _ in range(n)), one], outcomes + at_most_once, [zero] * m + [one] * n)
-    return x, dual[:m]
+    # Σ y_b g_bs + v ≤ −base_s in each outcome; y_b ≤ 1. With v counted from where y = 0 has it, the start is feasible.
+    least = max(base)
+    room = [least - g for g in base]
+    x, dual = maximise([*(zero for _ in range(n)), one], outcomes + at_most_once, room + [one] * n)
+    return x[:n], x[n] - least, dual[:m]
 
 
 def _netted(gains: list[list[Fraction]], stakes: list[Fraction]) -> list[Fraction]:

@@ -130,18 +130,7 @@ def _ranks_hold(spending: Spending, rank: Sequence[int]) -> bool:
     """
     n = len(rank)
     if n > _MOST_FRACTIONS:
-        weak, strict = spending.graph()
-        order = np.array(rank)
-        above_rows = {
-            r: int.from_bytes(np.packbits(order > r, bitorder="little").tobytes(), "little") for r in set(rank)
-        }
-        level: dict[int, int] = {}
-        for j, r in enumerate(rank):
-            level[r] = level.get(r, 0) | 1 << j
-        return all(
-            weak[i] & above_rows[rank[i]] == 0 and strict[i] & (above_rows[rank[i]] | level[rank[i]]) == 0
-            for i in range(n)
-        )  # fmt: skip
+        return spending.ranks_hold(rank)
     prices = [fractions_of(row) for row in spending.budgets.prices.tolist()]
     bundles = [fractions_of(row) for row in spending.budgets.quantities.tolist()]
     for i, p in enumerate(prices):

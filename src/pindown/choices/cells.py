@@ -26,6 +26,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 _LONGEST = 40
+_LARGEST, _SMALLEST = 1e100, 1e-100  # products of a few of these stay in the range of floating point
 
 
 def refuse_cell(row: int, column: str, value: object, wanted: str, remedy: str = "") -> DataError:
@@ -49,6 +50,8 @@ def number_of(value: Any, row: int, column: str, wanted: str = "a finite number"
         raise refuse_cell(row, column, value, wanted) from None
     if not math.isfinite(x):
         raise refuse_cell(row, column, value, wanted)
+    if abs(x) > _LARGEST:
+        raise refuse_cell(row, column, value, f"a number of at most {_LARGEST:g}", "give it in another unit")
     return x
 
 
@@ -128,6 +131,13 @@ def positive_matrix(
         raise refuse_cell(
             i, columns[j] if columns else f"{what} {j + 1}", float(a[i, j]),
             "a number of 0 or more" if zero else "a number above 0",
+        )  # fmt: skip
+    far = (a > _LARGEST) | ((a > 0) & (a < _SMALLEST))
+    if far.any():
+        i, j = (int(k) for k in np.argwhere(far)[0])
+        raise refuse_cell(
+            i, columns[j] if columns else f"{what} {j + 1}", float(a[i, j]),
+            f"a number from {_SMALLEST:g} to {_LARGEST:g}", "give it in another unit",
         )  # fmt: skip
     return a
 

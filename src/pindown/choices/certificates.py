@@ -13,6 +13,7 @@ __all__ = ["Certificate", "Pump", "Step", "Utilities"]
 
 CertificateKind = Literal["ranks", "cycle", "probabilities", "book", "utilities", "compound", "entries", "consistent"]
 _KINDS = get_args(CertificateKind)
+_MOST_TOLD = 12
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,17 @@ class Pump:
     def sentence(self) -> str:
         """The pump in words."""
         if not self.cycle and self.loss is None:
-            swaps = ", ".join(f"{s.start} for {s.end}" for s in self.steps)
+            swaps = _listed([f"{s.start} for {s.end}" for s in self.steps])
             when = "whatever comes up" if self.forcing else f"with a chance of {100 * (self.share or 0.0):.3g}%"
             return f"would pay {when} to swap a compound lottery for itself, branch by branch: {swaps}"
         share = "" if self.share is None else f", {100 * self.share:.3g}% of what it spends on the way"
         lost = "" if self.loss is None else f"{self.loss:.2f}" if self.loss >= 0.995 else f"{self.loss:.3g}"
         if not self.cycle:
-            return f"loses at least {lost} in every outcome on {', '.join(s.end for s in self.steps)}"
+            return f"loses at least {lost} in every outcome on {_listed([s.end for s in self.steps])}"
         way = " to ".join([*self.cycle, self.cycle[0]])
+        if len(self.cycle) > _MOST_TOLD:
+            more = len(self.cycle) - _MOST_TOLD
+            way = f"{' to '.join(self.cycle[:_MOST_TOLD])}, by {more:,} more, to {self.cycle[0]}"
         how = "" if self.forcing else " (it need not: not every step is strictly preferred)"
         if self.loss is None:
             return f"would pay at each of {len(self.steps)} steps to go from {way}{how}"
@@ -186,6 +190,16 @@ class Certificate:
             r["kind"], str(r["statement"]), numbers, exact, tuple(map(str, r["cycle"])), bool(r["verified"]),
             None if found is None else Utilities.from_dict(found),
         )  # fmt: skip
+
+
+def _listed(names: list[str]) -> str:
+    """Names in a row, the first dozen of many.
+
+    >>> _listed(["a", "b"]), _listed(list("abcdefghijklmn"))
+    ('a, b', 'a, b, c, d, e, f, g, h, i, j, k, l and 2 more')
+    """
+    more = len(names) - _MOST_TOLD
+    return ", ".join(names[:_MOST_TOLD]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _maybe(x: Any) -> float | None:

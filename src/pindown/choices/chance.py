@@ -3,7 +3,9 @@ r"""How surprising coherence is, in bits: :math:`-\log_2` of the share of random
 Random choosers spend uniformly random shares on each budget (Bronars 1987), take a uniformly random item of each menu,
 toss a coin for each pair or each offer, or take a random action in each state. Each is a space, and the share is
 measured by the project's engine: by looking at every pattern where there are few, by multilevel splitting where there
-are many. Coherent choices from menus and pairs of up to twelve items are counted exactly.
+are many. Shares of a few per cent and more need no engine: so many random choosers are drawn that the error is small.
+Coherent choices from menus and pairs of up to twelve items are counted exactly, those of more items estimated by
+picking from one menu after the other (:mod:`pindown.choices.one_by_one`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pindown.choices.chance_losses import BudgetLoss, MenuLoss, PolicyLoss
 from pindown.choices.counting import MOST_COUNTED, coherent_patterns
 from pindown.choices.graphs import some_cycle
 from pindown.choices.menus import Menus
+from pindown.choices.one_by_one import MOST_ITEMS, RUNS, coherent_bits, picks_of
 from pindown.choices.pairs import Pairs
 from pindown.choices.policy_relation import PolicyRelation, is_forest
 from pindown.choices.spending import Spending
@@ -29,17 +32,19 @@ from pindown.estimate import Estimate, Status
 from pindown.rng import torch_generator
 
 __all__ = [
-    "Chance", "certain", "measured", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades", "unmeasured",
+    "MOST_BUDGETS", "Chance", "certain", "measured", "of_budgets", "of_menus", "of_pairs", "of_policy", "of_trades",
+    "unmeasured",
 ]  # fmt: skip
 
 Progress = Callable[[float, str], None]
 Array = NDArray[np.float64]
 _DRAWS = 1000
 _PARTICLES, _REPEATS = 400, 4
-_DRAWN = 77
-_MOST_MENUS, _MOST_ITEMS, _MOST_STATES = 2000, 62, 300
+_DRAWN, _COUNTED = 77, 78
+_COMMON, _MOST_DRAWN, _BLOCK = 0.04, 2**14, 1024
+_MOST_MENUS, _MOST_STATES, _CHOOSERS = 2000, 300, 2000
 _MOST_CELLS = 2**26
-_MOST_BUDGETS = 1000
+MOST_BUDGETS = 1000
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,8 @@ def of_budgets(spending: Spending, ccei: float, seed: int, progress: Progress | 
     n, goods = spending.budgets.prices.shape
     reference = "uniformly random budget shares"
     what = "1 − CCEI"
-    if n > _MOST_BUDGETS:
-        return unmeasured(reference, f"more than {_MOST_BUDGETS:,} budgets are not drawn at random")
+    if n > MOST_BUDGETS:
+        return unmeasured(reference, f"more than {MOST_BUDGETS:,} budgets are not drawn at random")
     if n == 1 or goods == 1 or _nested(spending):
         return certain(reference, what, 1.0 - ccei, "no two budgets cross: whatever is bought is coherent")
     space = Copies(Simplex(goods), n)
@@ -144,29 +149,62 @@ def _items(
     reference: str, seed: int, progress: Progress | None, sizes: dict[str, Any],
 ) -> Chance:  # fmt: skip
     """Menus, pairs and offers: one pattern of numbers each."""
+    from pindown.engine.enumeration import MOST_POINTS
     from pindown.spaces.patterns import Patterns
 
     if not offered:
         return certain(reference, "swaps", 0.0, "there is nothing to choose")
     few = len(offered) <= _MOST_MENUS
-    exact = offers is None and items <= MOST_COUNTED and _one_order(offered, taken, items)
-    if not few and not exact:
-        return unmeasured(reference, f"more than {_MOST_MENUS:,} choices are not drawn at random")
+    coherent = _one_order(offered, taken, items) if offers is None else _one_order(*_accepted(offers, taken), items)
     space = loss = None
     size = items**2 * sum(map(len, offered))
-    if few and items <= _MOST_ITEMS and size <= _MOST_CELLS:
+    if few and items <= MOST_ITEMS and size <= _MOST_CELLS:
         loss = MenuLoss(offered, items) if offers is None else MenuLoss.of_offers(offers, items)
         space = Patterns([2] * len(offers) if offers is not None else [len(m) for m in offered])
-    if exact:
+    drawn = () if loss is None else _drawn(space, loss, seed)
+    what = "swaps" if loss is None else loss.measure
+    if coherent and offers is None and items <= MOST_COUNTED:
         count = coherent_patterns({tuple(sorted(m)) for m in offered}, items)
-        drawn = () if loss is None else _drawn(space, loss, seed)
-        return _counted(offered, count, reference, "swaps" if loss is None else loss.measure, drawn)
+        return _counted(offered, count, reference, what, drawn)
+    if coherent and items <= MOST_ITEMS and (space is None or space.size > MOST_POINTS):
+        found = _one_by_one(offered, offers, items, seed, progress)
+        if found is not None:
+            bits = Estimate(found[0], found[1], "bits", "estimate", Status.REACHED, reference)
+            return Chance(bits, False, what, 0.0, drawn, found[2])
     if loss is None:
-        why = f"choices among more than {_MOST_ITEMS} items" if items > _MOST_ITEMS else "so many long menus"
+        why = f"choices among more than {MOST_ITEMS} items" if items > MOST_ITEMS else "so many long menus"
+        why = why if few else f"more than {_MOST_MENUS:,} choices"
         return unmeasured(reference, f"{why} are not compared with random choosers")
     picks = taken if offers is not None else [tuple(m).index(t) for m, t in zip(offered, taken, strict=True)]
     observed = float(loss(np.array([picks], dtype=np.float64))[0])
     return measured(space, loss, observed, loss.measure, reference, seed, progress, sizes)
+
+
+def _one_by_one(
+    offered: Sequence[Sequence[int]], offers: Sequence[tuple[int, int]] | None, items: int, seed: int,
+    progress: Progress | None,
+) -> tuple[float, float, str] | None:  # fmt: skip
+    """Bits of coherent picks with their error, and how they were found; None for too many different menus."""
+    options: list[list[tuple[int, list[int]]]]
+    if offers is not None:
+        options = [[(have, []), (offered_for_it, [have])] for have, offered_for_it in offers]
+    else:
+        options = [picks_of(menu) for menu in {tuple(sorted(m)): m for m in offered}.values()]
+    if len(options) > _MOST_MENUS:
+        return None
+    told: Callable[[float], None] | None = None
+    if progress is not None:
+        told = lambda share: progress(share, "random choosers, one menu after the other")  # noqa: E731
+    bits, error = coherent_bits(options, items, seed, choosers=_CHOOSERS, progress=told)
+    # A menu that comes again has to be answered as it was.
+    again = sum(math.log2(len(m)) for m in offered) - sum(math.log2(len(ways)) for ways in options)
+    return bits + again, error, f"{_CHOOSERS * RUNS:,} random choosers, one menu after the other"
+
+
+def _accepted(offers: Sequence[tuple[int, int]], taken: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """The offers that were accepted as menus from which the offered item was taken."""
+    made = [(have, offered) for (have, offered), yes in zip(offers, taken, strict=True) if yes]
+    return made, [offered for _, offered in made]
 
 
 def _one_order(offered: Sequence[Sequence[int]], taken: Sequence[int], items: int) -> bool:
@@ -196,9 +234,21 @@ def measured(
     """The share of points of ``space`` at least as coherent as observed, by the engine."""
     from dataclasses import replace
 
+    from pindown.engine.enumeration import MOST_POINTS
     from pindown.engine.measure import measure
+    from pindown.spaces.base import is_finite_space
 
     slack = 1e-12 * max(1.0, abs(observed))
+    drawn = _drawn(space, loss, seed)
+    many = not (is_finite_space(space) and space.size <= MOST_POINTS)
+    if many and np.mean(np.array(drawn) <= observed + slack) >= _COMMON:
+        # Drawn anew: those that told how common it is would be too lucky.
+        values = _losses(space, loss, _MOST_DRAWN, seed, _COUNTED)
+        hits, n = int(np.count_nonzero(values <= observed + slack)), len(values)
+        share = (hits + 0.5) / (n + 1.0)  # an error above 0 also where all of them pass
+        error = math.sqrt((1.0 - share) / (share * n)) / math.log(2)
+        bits = Estimate(-math.log2(share), error, "bits", "estimate", Status.REACHED, reference)
+        return Chance(bits, False, what, observed, drawn, f"{n:,} random choosers")
     profile = measure(
         space, loss, tolerance=observed + slack, seed=seed, repeats=sizes.get("repeats", _REPEATS),
         particles=sizes.get("particles", _PARTICLES), jobs=1, progress=progress, checkpoint=sizes.get("checkpoint"),
@@ -210,9 +260,15 @@ def measured(
     )
     if vacuous:
         method = f"all {profile.evaluations:,} patterns pass"
-    return Chance(bits, vacuous, what, observed, _drawn(space, loss, seed), method)
+    return Chance(bits, vacuous, what, observed, drawn, method)
 
 
 def _drawn(space: Any, loss: Any, seed: int) -> tuple[float, ...]:
-    points = space.sample(_DRAWS, rng=torch_generator(seed, _DRAWN)).numpy()
-    return tuple(sorted(float(v) for v in loss(points)))
+    return tuple(np.sort(_losses(space, loss, _DRAWS, seed, _DRAWN)).tolist())
+
+
+def _losses(space: Any, loss: Any, many: int, seed: int, stream: int) -> Array:
+    """How incoherent random choosers are, a few at a time: large tables of them would not fit."""
+    points = space.sample(many, rng=torch_generator(seed, stream)).numpy()
+    size = min(_BLOCK, int(getattr(loss, "preferred_rows", _BLOCK)))
+    return np.concatenate([loss(points[k : k + size]) for k in range(0, many, size)])

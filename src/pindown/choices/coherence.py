@@ -23,6 +23,7 @@ from pindown.choices.reading import Observed, read_choices
 from pindown.choices.trades import Trades
 from pindown.choices.unfinished import keep_in, table_mark
 from pindown.choices.value_cache import ValueCache
+from pindown.choices.watched import watched
 from pindown.errors import InputError
 from pindown.rng import child_seed
 
@@ -59,7 +60,7 @@ def coherence(
         particles: particles of each splitting run that measures the surprise.
         repeats: how many such runs.
         subject: a name to carry.
-        progress: called with the share done and a text.
+        progress: called with the share done and a text; in searches with the bounds so far.
         checkpoint: folder for unfinished work: what the searches for hard indices have learnt, and the runs that
             measure the surprise. The same call with the same folder goes on; with more ``seconds`` it searches on.
 
@@ -84,7 +85,8 @@ def coherence(
     sizes: dict[str, Any] = {"particles": particles, "repeats": repeats}
     if checkpoint is not None:
         sizes["checkpoint"] = Path(checkpoint) / "surprise"
-    with keep_in(checkpoint, "" if checkpoint is None else table_mark(table, seed, particles, repeats)):
+    mark = "" if checkpoint is None else table_mark(table, seed, particles, repeats)
+    with keep_in(checkpoint, mark), watched(progress):
         parts = _parts(table, seconds, surprise, seed, progress, sizes)
     return Coherence(
         kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,

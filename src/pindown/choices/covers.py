@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from pindown.choices.unfinished import digest, kept
+from pindown.choices.watched import tell_bounds
 
 __all__ = ["Cover", "cheapest_cover"]
 
@@ -98,6 +99,7 @@ def cheapest_cover(
         if best is None or weights[list(repaired)].sum() < weights[list(best)].sum():
             best = repaired
         cost = float(weights[list(best)].sum())
+        tell_bounds(min(cost, bound), cost)
         if cost <= bound + (1e-9 if whole else 0.0):
             learnt(best, cost, optimal=True, final=True)
             return Cover(best, cost, cost, True)

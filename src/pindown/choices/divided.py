@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pindown.choices import chance
@@ -12,17 +13,21 @@ from pindown.choices.budgets import Budgets
 from pindown.choices.committee import Member
 from pindown.choices.counting import MOST_COUNTED, coherent_patterns
 from pindown.choices.description import explain, stretches
-from pindown.choices.drops import drop_nodes
+from pindown.choices.drops import drop_nodes, short_cycles
 from pindown.choices.graphs import components, induced, ranks, some_cycle
 from pindown.choices.item_relations import menu_houtman_maks, of_menus
 from pindown.choices.menus import Menus
-from pindown.choices.rationales import Division, fewest_agents
+from pindown.choices.one_by_one import MOST_ITEMS, coherent_bits, picks_of
+from pindown.choices.rationales import Division, coherent, fewest_agents
 from pindown.choices.unfinished import digest, kept_folder
+from pindown.errors import InputError
+from pindown.estimate import counted
 
 __all__ = ["divide_budgets", "divide_menus"]
 
 Progress = Callable[[float, str], None]
 _SIZES = {"particles": 200, "repeats": 4}
+_MOST_PICKED, _CHOOSERS = 2000, 500
 
 
 def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | None) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
     groups = _same_choices(menus)
     heads = [g[0] for g in groups]
 
-    def conflicts(chosen: Sequence[int]) -> list[list[int]]:
+    def conflicts(chosen: Sequence[int]) -> Iterator[list[int]]:
         shown: dict[tuple[int, int], int] = {}
         rows = [0] * items
         for g in chosen:
@@ -40,10 +45,8 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
                 if other != taken:
                     shown.setdefault((taken, other), g)
                     rows[taken] |= 1 << other
-        cycle = some_cycle(rows)
-        if cycle is None:
-            return []
-        return [sorted({shown[edge] for edge in zip(cycle, [*cycle[1:], cycle[0]], strict=True)})]
+        for cycle in short_cycles(rows, rows):
+            yield sorted({shown[edge] for edge in zip(cycle, [*cycle[1:], cycle[0]], strict=True)})
 
     division = fewest_agents(len(groups), conflicts, seconds)
     members: list[Member] = []
@@ -59,6 +62,9 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
         total = sum(math.log2(len(menus.offered[k])) for k in rows)
         if items <= MOST_COUNTED:
             return total - math.log2(coherent_patterns(offered, items))
+        if items <= MOST_ITEMS and len(offered) <= _MOST_PICKED:
+            bits, _ = coherent_bits([picks_of(m) for m in offered if len(m) > 1], items, seed, choosers=_CHOOSERS)
+            return bits + total - sum(math.log2(len(m)) for m in offered)
         return max(0.0, total - math.lgamma(items + 1) / math.log(2))
 
     kept = set(menu_houtman_maks(menus, of_menus(menus), seconds).kept)
@@ -75,12 +81,15 @@ def divide_menus(menus: Menus, seconds: float, seed: int, progress: Progress | N
 
 def divide_budgets(budgets: Budgets, seconds: float, seed: int, progress: Progress | None) -> dict[str, Any]:
     """The types behind budgets, and the bits of each explanation, random shares being 0."""
-    n, relation = len(budgets), Relation(budgets)
+    n = len(budgets)
+    if n > chance.MOST_BUDGETS:
+        raise InputError(f"{n:,} budgets to divide", f"at most {chance.MOST_BUDGETS:,}", "give a sample of them")
+    relation = Relation(budgets)
 
-    def conflicts(chosen: Sequence[int]) -> list[list[int]]:
+    def conflicts(chosen: Sequence[int]) -> Iterator[list[int]]:
         weak, strict = induced(relation.weak, chosen), induced(relation.strict, chosen)
-        cycle = some_cycle(weak, strict)
-        return [] if cycle is None else [sorted(chosen[k] for k in cycle)]
+        for cycle in short_cycles(weak, strict):
+            yield sorted(chosen[k] for k in cycle)
 
     division = fewest_agents(n, conflicts, seconds)
     members: list[Member] = []
@@ -88,29 +97,39 @@ def divide_budgets(budgets: Budgets, seconds: float, seed: int, progress: Progre
         rank = ranks(components(induced(relation.weak, part)), len(part))
         names = [budgets.names[i] for i in part]
         members.append(Member(dict(zip(names, rank, strict=True)), tuple(names)))
-    known: dict[tuple[int, ...], float] = {}
-
-    def saved(rows: Sequence[int]) -> float:
-        key = tuple(rows)
-        if key not in known:
-            part = Relation(budgets.take(rows)) if key else None
-            place = kept_folder(f"surprise-{digest(key)[:12]}")
-            luck = (
-                None
-                if part is None
-                else chance.of_budgets(part.spending, 1.0, seed, progress, **_SIZES, checkpoint=place)
-            )
-            known[key] = 0.0 if luck is None else luck.surprise.value
-        return known[key]
-
     gone = set(drop_nodes(relation.weak, relation.strict, seconds).nodes)
-    parts = stretches(n, lambda rows: not conflicts(list(rows)))
+    kept = [i for i in range(n) if i not in gone]
+    parts = stretches(n, lambda rows: coherent(conflicts, list(rows)))
+    measured = list(dict.fromkeys(tuple(rows) for rows in (kept, *division.groups, *parts)))
+    known = {
+        rows: _bits_of(budgets.take(rows), seed, _within(progress, k, measured), kept_folder(_name_of(rows)))
+        for k, rows in enumerate(measured)
+    }
     bits = explain(
-        n, 0.0, saved, [i for i in range(n) if i not in gone], lambda _: 0.0, division.groups, parts, list(range(n))
+        n, 0.0, lambda rows: known[tuple(rows)], kept, lambda _: 0.0, division.groups, parts, list(range(n))
     )  # fmt: skip
-    verified = all(not conflicts(list(part)) for part in division.groups)
+    verified = all(coherent(conflicts, part) for part in division.groups)
     note = "Bits are relative to random budget shares, and estimated by splitting."
     return _parts(division, members, bits, verified) | {"notes": (note,)}
+
+
+def _bits_of(part: Budgets, seed: int, progress: Progress | None, place: Path | None) -> float:
+    """How rare it is that random shares of these budgets are coherent."""
+    luck = chance.of_budgets(Relation(part).spending, 1.0, seed, progress, **_SIZES, checkpoint=place)
+    return luck.surprise.value
+
+
+def _name_of(rows: Sequence[int]) -> str:
+    return f"surprise-{digest(tuple(rows))[:12]}"
+
+
+def _within(progress: Progress | None, k: int, measured: Sequence[Sequence[int]]) -> Progress | None:
+    """Progress of one measurement among several."""
+    if progress is None:
+        return None
+    text = f"bits of {counted(len(measured[k]), 'budget')}, part {k + 1} of {len(measured)}"
+    progress(k / len(measured), text)
+    return lambda share, _: progress((k + share) / len(measured), text)
 
 
 def of_menus_of(menus: Menus, rows: Sequence[int]) -> list[int]:

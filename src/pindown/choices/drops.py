@@ -7,7 +7,7 @@ The relation falls apart into strong components, each solved alone: small ones b
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from pindown.choices import orders
 from pindown.choices.covers import Cover, cheapest_cover
 from pindown.choices.graphs import bits_of, components, cycle_through, induced, matrix_of
+from pindown.choices.watched import tell
 
-__all__ = ["Dropped", "drop_nodes", "drop_pairs", "lower_levels"]
+__all__ = ["Dropped", "drop_nodes", "drop_pairs", "lower_levels", "short_cycles"]
 
 Array = NDArray[np.float64]
 Edge = tuple[int, int]
@@ -47,6 +48,7 @@ class Dropped:
 
 def drop_nodes(weak: Sequence[int], strict: Sequence[int], seconds: float = 60.0) -> Dropped:
     """The fewest nodes without which no cycle holds a strict edge."""
+    tell("fewest to drop")
     stop = time.monotonic() + seconds
     gone: list[int] = []
     bound, optimal = 0.0, True
@@ -69,6 +71,7 @@ def drop_pairs(
     weak: Sequence[int], strict: Sequence[int], costs: Array | None = None, seconds: float = 60.0
 ) -> Dropped:  # fmt: skip
     """The pairs that cost least without which no cycle holds a strict edge; each costs 1 without ``costs``."""
+    tell("cheapest pairs to give up")
     stop = time.monotonic() + seconds
     gone: list[Edge] = []
     cost, bound, optimal = 0.0, 0.0, True
@@ -99,6 +102,7 @@ def drop_pairs(
 
 def lower_levels(strict: Sequence[int], ratios: Array, seconds: float = 60.0) -> Dropped:
     """The levels ``e_i ≤ 1`` with the greatest sum for which no cycle of edges with ``ratio_ij < e_i`` is left."""
+    tell("least of the budgets to give up")
     stop = time.monotonic() + seconds
     level = [1.0] * len(strict)
     cost, bound, optimal = 0.0, 0.0, True
@@ -142,7 +146,7 @@ def _levels_cover(s: list[int], ratios: Array, seconds: float) -> tuple[Cover, l
 
     def find(chosen: frozenset[int]) -> list[list[int]]:
         left = [sum(1 << j for j in bits_of(row) if number[i, j] not in chosen) for i, row in enumerate(s)]
-        return [sorted({number[e] for e in _edges_of(c)}) for c in _some_cycles(left, left)]
+        return [sorted({number[e] for e in _edges_of(c)}) for c in short_cycles(left, left)]
 
     first = [[number[i, j], number[j, i]] for i, j in _mutual(s, s)]
     return cheapest_cover(costs, find, first=first, before=before, seconds=seconds), names
@@ -184,9 +188,13 @@ def _pairs_of(weak: Sequence[int], strict: Sequence[int]) -> list[list[int]]:
     return [list(pair) for pair in _mutual(weak, strict)]
 
 
-def _some_cycles(weak: list[int], strict: list[int]) -> list[list[int]]:
-    """Short cycles through a strict edge, different ones, at most a few hundred; none where there is none."""
-    found: dict[frozenset[int], list[int]] = {}
+def short_cycles(weak: Sequence[int], strict: Sequence[int]) -> Iterator[list[int]]:
+    """Short cycles through a strict edge, different ones, at most a few hundred; none where there is none.
+
+    >>> list(short_cycles([0b010, 0b101, 0b001], [0b010, 0b101, 0b001]))
+    [[0, 1], [2, 0, 1]]
+    """
+    found: set[frozenset[int]] = set()
     for members in components(weak):
         if len(members) < 2:
             continue
@@ -199,18 +207,18 @@ def _some_cycles(weak: list[int], strict: list[int]) -> list[list[int]]:
                     best = cycle
                     if len(best) <= 3:
                         break
-            if best is not None:
-                found.setdefault(frozenset(best), best)
+            if best is not None and frozenset(best) not in found:
+                found.add(frozenset(best))
+                yield best
                 if len(found) >= _CYCLES_A_ROUND:
-                    return list(found.values())
-    return list(found.values())
+                    return
 
 
 def _cycles(weak: list[int], strict: list[int], gone: frozenset[int]) -> list[list[int]]:
     left = ~sum(1 << i for i in gone)
     w = [0 if i in gone else row & left for i, row in enumerate(weak)]
     s = [0 if i in gone else row & left for i, row in enumerate(strict)]
-    return _some_cycles(w, s)
+    return list(short_cycles(w, s))
 
 
 def _edge_cycles(
@@ -221,7 +229,7 @@ def _edge_cycles(
         i, j = names[e]
         w[i] &= ~(1 << j)
         s[i] &= ~(1 << j)
-    return [[number[edge] for edge in _edges_of(cycle)] for cycle in _some_cycles(w, s)]
+    return [[number[edge] for edge in _edges_of(cycle)] for cycle in short_cycles(w, s)]
 
 
 def _edges_of(cycle: Sequence[int]) -> list[Edge]:

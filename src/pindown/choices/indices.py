@@ -86,9 +86,13 @@ class Index:
         if not self.stated:
             return "not defined"
         if self.optimal:
-            return f"{self.value:.4g}"
+            return self._shown(self.value)
         low, high = sorted((self.value, self.other))
-        return f"between {low:.4g} and {high:.4g}"
+        return f"between {self._shown(low)} and {self._shown(high)}"
+
+    def _shown(self, value: float) -> str:
+        """A count in full, a share in four digits."""
+        return f"{value:.4g}" if self.estimate.unit == "1" else f"{value:,.0f}"
 
     def to_dict(self) -> dict[str, Any]:
         """The index as plain JSON values."""
@@ -133,7 +137,7 @@ def bounded(value: float, other: float, unit: str = "1", **more: Any) -> Index:
 def unsupported() -> Index:
     """An index that has no meaning for this kind of choices.
 
-    >>> str(unsupported())
-    'not defined'
+    >>> str(unsupported()), str(exact(20243.0, "swaps"))
+    ('not defined', '20,243')
     """
     return Index(Estimate(math.nan, math.nan, "1", "estimate", Status.UNSUPPORTED))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pindown.choices import orders
-from pindown.choices.drops import drop_pairs
+from pindown.choices.drops import drop_pairs, short_cycles
 from pindown.choices.graphs import bits_of, components, some_cycle
 from pindown.choices.indices import Axiom, Index, bounded, exact
 from pindown.choices.menus import Menus
 from pindown.choices.pairs import Pairs
 from pindown.choices.trades import Trades
+from pindown.choices.watched import tell
 
 __all__ = [
     "ItemRelation",
@@ -105,6 +106,7 @@ def menu_houtman_maks(menus: Menus, relation: ItemRelation, seconds: float) -> I
     An order explains an observation where the item taken is the highest of its menu; the best order is found by dynamic
     programming over subsets of the items.
     """
+    tell("fewest to drop")
     groups = _grouped(menus)
     n = len(menus)
     gone: set[int] = set()
@@ -188,24 +190,26 @@ def _cover_groups(
     from pindown.choices.covers import cheapest_cover
 
     keys = list(groups)
-    inside = set(members)
+    place = {v: i for i, v in enumerate(members)}
+    says = [[(place[taken], place[x]) for x in offered if x in place and x != taken] for offered, taken in keys]
 
     def find(chosen: frozenset[int]) -> list[list[int]]:
         shown: dict[Edge, list[int]] = {}
-        for g, (offered, taken) in enumerate(keys):
+        for g, edges in enumerate(says):
             if g not in chosen:
-                for x in offered:
-                    if x in inside and x != taken:
-                        shown.setdefault((taken, x), []).append(g)
-        rows = [0] * (max(inside) + 1)
+                for edge in edges:
+                    shown.setdefault(edge, []).append(g)
+        rows = [0] * len(members)
         for i, j in shown:
             rows[i] |= 1 << j
-        cycle = some_cycle(rows)
-        if cycle is None:
-            return []
-        # One group an edge has to stay for the cycle; all ways round it are violations, and one is enough a round.
-        steps = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
-        return [sorted({shown[edge][0] for edge in steps})]
+        out: dict[frozenset[int], list[int]] = {}
+        for cycle in short_cycles(rows, rows):
+            by = [shown[edge] for edge in zip(cycle, [*cycle[1:], cycle[0]], strict=True)]
+            # Every way to show the cycle is a violation; these name each group that has a part in it.
+            for turn in range(max(map(len, by))):
+                groups_of = frozenset(each[turn % len(each)] for each in by)
+                out.setdefault(groups_of, sorted(groups_of))
+        return list(out.values())
 
     cover = cheapest_cover([float(len(groups[k])) for k in keys], find, whole=True, seconds=seconds)
     return [groups[keys[g]] for g in cover.chosen], cover.bound, cover.optimal

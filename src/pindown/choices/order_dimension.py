@@ -18,6 +18,7 @@ from typing import Any
 
 from pindown.choices.graphs import bits_of, closure, components, path
 from pindown.choices.unfinished import digest, kept
+from pindown.choices.watched import tell, tell_bounds
 
 __all__ = ["Orders", "check_orders", "smallest_committee", "solve_within"]
 
@@ -83,7 +84,9 @@ def smallest_committee(items: int, accepted: Iterable[Edge], refused: Iterable[E
     if before is not None:
         least, spent = before["least"], before["spent"]
         found = [tuple(order) for order in before["found"]]
+    tell("fewest members")
     while least < len(found):
+        tell_bounds(least, len(found))
         answer = _solve(items, above, against, least, began + seconds - spent)
         if answer:
             found = answer

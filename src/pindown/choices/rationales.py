@@ -10,15 +10,16 @@ kept where the caller named a folder.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pindown.choices.order_dimension import solve_within
 from pindown.choices.unfinished import digest, kept
+from pindown.choices.watched import tell, tell_bounds
 
-__all__ = ["Division", "fewest_agents"]
+__all__ = ["Division", "coherent", "fewest_agents"]
 
-Conflicts = Callable[[Sequence[int]], list[list[int]]]
+Conflicts = Callable[[Sequence[int]], Iterable[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Divisi
     Args:
         n: how many choices there are.
         conflicts: for some choices, sets of them that no agent can have made, none where the choices are coherent.
+            They are looked at one by one, so that a generator spares the search for more than is asked for.
         seconds: after this time the best division so far is given with the bound that is proved.
 
     Example:
@@ -48,6 +50,7 @@ def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Divisi
         Division(groups=((0, 2), (1,)), least=2)
     """
     began = time.monotonic()
+    tell("fewest agents")
     best, known, least, spent = _first_fit(n, conflicts), list[list[int]](), 1, 0.0
     memory = kept("division", digest(n, best))
     before = None if memory is None else memory.load()
@@ -64,6 +67,7 @@ def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Divisi
 
     while least < len(best):
         learnt()
+        tell_bounds(least, len(best))
         groups = _coloured(n, least, known, stop)
         if groups is None:
             break
@@ -78,11 +82,20 @@ def fewest_agents(n: int, conflicts: Conflicts, seconds: float = 60.0) -> Divisi
     return Division(tuple(tuple(g) for g in best if g), least)
 
 
+def coherent(conflicts: Conflicts, chosen: Sequence[int]) -> bool:
+    """Whether one agent can have made these choices.
+
+    >>> coherent(lambda group: [group] if len(group) > 2 else [], [0, 1])
+    True
+    """
+    return next(iter(conflicts(chosen)), None) is None
+
+
 def _first_fit(n: int, conflicts: Conflicts) -> list[list[int]]:
     groups: list[list[int]] = []
     for i in range(n):
         for group in groups:
-            if not conflicts([*group, i]):
+            if coherent(conflicts, [*group, i]):
                 group.append(i)
                 break
         else:

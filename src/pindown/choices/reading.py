@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Columns of each kind: those that must be there, and those that may. Quotes are read as bets."""
 
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _SEPARATORS = re.compile(r"[|;,\s]+")
 
 
@@ -128,6 +129,8 @@ def _frame(source: Any, ignore: Sequence[str]) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise InputError(f"{path} is a spreadsheet", "a .csv or .parquet file", "save the table as CSV")
     try:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
@@ -135,19 +138,48 @@ def _read(path: Path) -> pd.DataFrame:
             return frame.reset_index(drop=True)
         # Items named NA or None are names; only an empty cell is missing.
         text = {"menu": str, "choice": str, "first": str, "second": str, "winner": str}
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text, skipinitialspace=True)
+        options: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "skipinitialspace": True}
+        first = pd.read_csv(path, header=None, nrows=1, dtype=str, **options)
+        header = [str(c).strip() for c in first.iloc[0].dropna()]  # pandas would rename a column that comes twice
+        _check_header(path, header)
+        frame = pd.read_csv(path, dtype=text, **options)
     except ImportError as error:
         raise InputError(
             f"{path} needs a reader for Parquet", "pyarrow", "pip install pyarrow, or write CSV"
         ) from error
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty", "a table with a line of column names") from error
-    except (UnicodeDecodeError, ValueError, OSError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read ({str(error).strip()})", "a table in UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} cannot be read ({error})", "a table in UTF-8", "save it as CSV with the encoding UTF-8"
+        ) from error
+    except pd.errors.ParserError as error:
+        told = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise DataError(f"{path} cannot be read ({told})", "as many cells in each row, and quotes in pairs") from error
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({str(error).strip()})", "a CSV or Parquet table") from error
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"{path} has rows with more cells than there are columns", "one cell a column")
     frame.columns = [str(c).strip() for c in frame.columns]
     return frame
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse a line of column names with one of them twice, or with none but another mark than the comma between them.
+
+    Raises:
+        InputError, DataError: for either.
+    """
+    twice = next((c for c in header if header.count(c) > 1), None)
+    if twice is not None:
+        raise InputError(f"column {twice!r} twice", "each column once")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            raise DataError(
+                f"{path} has its cells set apart by {name}", "commas", "save it as CSV with commas and decimal points"
+            )
 
 
 def _kind(frame: pd.DataFrame, kind: str | None, by: Sequence[str]) -> str:
@@ -158,7 +190,12 @@ def _kind(frame: pd.DataFrame, kind: str | None, by: Sequence[str]) -> str:
     if not fitting:
         wanted = [kind] if kind else list(KINDS)
         known = "; ".join(f"{k}: {', '.join(KINDS[k][0])}" for k in wanted)
-        raise InputError(f"columns {', '.join(map(str, columns))}", f"those of {known}")
+        lower = [str(c).lower() for c in columns]
+        small = lower != [str(c) for c in columns] and any(not _missing(k, lower) for k in wanted)
+        raise InputError(
+            f"columns {', '.join(map(str, columns))}", f"those of {known}",
+            "write the names of columns in small letters" if small else "",
+        )  # fmt: skip
     found = fitting[0]
     needed, optional = KINDS[found]
     left = [c for c in columns if c not in needed and c not in optional]

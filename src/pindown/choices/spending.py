@@ -8,6 +8,7 @@ decided in integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -89,16 +90,40 @@ class Spending:
             strict[i] &= ~(1 << j)
         return weak_rows, strict
 
-    def _weak(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.bool_], list[tuple[int, int]]]:
-        """Whether ``E_ii ≥ E_ij``, and where the two are equal."""
-        cost, own = self._p[rows] @ self._q.T, self._own[rows, None]
+    def ranks_hold(self, rank: Sequence[int]) -> bool:
+        """Whether no bundle of a higher rank was affordable, and none of the same rank cheaper, anywhere.
+
+        Costs of bundles of lower ranks are not looked at.
+        """
+        ranks = np.array(rank)
+        order = np.argsort(-ranks, kind="stable")
+        falling, n = -ranks[order], len(order)
+        size = max(1, min(n, _BLOCK_BYTES // (8 * n)))
+        for start in range(0, n, size):
+            rows = order[start : start + size]
+            columns = order[: np.searchsorted(falling, falling[min(n, start + size) - 1], side="right")]
+            weak, ties = self._weak(rows, columns)
+            tied = set(ties)
+            for r, c in np.argwhere(weak).tolist():
+                i, j = int(rows[r]), int(columns[c])
+                if i != j and (rank[j] > rank[i] or (rank[j] == rank[i] and (i, j) not in tied)):
+                    return False
+        return True
+
+    def _weak(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[np.bool_], list[tuple[int, int]]]:
+        """Whether ``E_ii ≥ E_ij`` for these ``i`` and ``j``, and where the two are equal."""
+        q = self._q if columns is None else self._q[columns]
+        cost, own = self._p[rows] @ q.T, self._own[rows, None]
+        column = np.arange(len(self)) if columns is None else columns
         if self._exact:
-            return cost <= own, [(int(rows[r]), int(c)) for r, c in np.argwhere(cost == own)]
+            return cost <= own, [(int(rows[r]), int(column[c])) for r, c in np.argwhere(cost == own)]
         slack = self._doubt() * own
         weak, surely = cost <= own + slack, cost < own - slack
         ties: list[tuple[int, int]] = []
         for r, c in np.argwhere(weak != surely):
-            i, j = int(rows[r]), int(c)
+            i, j = int(rows[r]), int(column[c])
             sign = 0 if i == j else self.sign(i, j)
             weak[r, c] = sign >= 0
             if sign == 0:

@@ -22,6 +22,7 @@ from pindown.choices.trade_committee import committee_of_trades
 from pindown.choices.trades import Trades
 from pindown.choices.unfinished import keep_in, table_mark
 from pindown.choices.value_cache import ValueCache
+from pindown.choices.watched import watched
 from pindown.errors import InputError
 from pindown.estimate import Estimate, Status
 from pindown.rng import child_seed
@@ -63,7 +64,7 @@ def subagents(
         discount: weight of each further round in the contract's value.
         seconds: the longest that the search for fewer members may take; the result then says that it is not proved.
         subject: a name to carry.
-        progress: called with the share done and a text.
+        progress: called with the share done and a text; in searches with the bounds so far.
         checkpoint: folder for unfinished work: what the search for fewer members has proved and learnt, and the runs
             that measure bits. The same call with the same folder goes on; with more ``seconds`` it searches on.
 
@@ -90,7 +91,7 @@ def subagents(
         raise InputError(f"trade probabilities or a start for {table.kind}", "trades", "leave them out")
     settings = sorted(trade_probabilities.items()) if isinstance(trade_probabilities, Mapping) else trade_probabilities
     mark = "" if checkpoint is None else table_mark(table, "subagents", seed, settings, start, discount)
-    with keep_in(checkpoint, mark):
+    with keep_in(checkpoint, mark), watched(progress):
         parts = _parts(table, seed, trade_probabilities, start, discount, seconds, progress)
     return Committee(
         kind=table.kind, observations=len(table), subject=subject, seed=seed, seconds=time.perf_counter() - began,
@@ -102,8 +103,6 @@ def _parts(
     table: Trades | Menus | Pairs | Budgets, seed: int, trade_probabilities: Any, start: str | None, discount: float,
     seconds: float, progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
-    if progress is not None:
-        progress(0.0, "searching for the fewest agents")
     if isinstance(table, Trades):
         parts = committee_of_trades(table, trade_probabilities, start, discount, seconds)
     else:

@@ -15,7 +15,7 @@ from pindown.report.coherence import coherence_sections
 __all__ = ["PANEL", "panel_sections"]
 
 PANEL = "pindown/coherence-panel/1"
-_MOST_ROWS = 2000
+_MOST_ROWS, _MOST_STEPS = 2000, 7
 _LIMITS = (
     "Subjects whose choices would have passed whatever they were (vacuous) count as coherent: the share alone says "
     "little where there are many of them.",
@@ -39,10 +39,10 @@ def panel_sections(record: Mapping[str, Any]) -> list[Section]:
     names = [(n, w) for n, w in INDICES if any(stated(getattr(c.plain, n)) for c in found)]
     rows: list[Row] = [
         [c.plain.subject, "yes" if c.plain.coherent else "no", *(getattr(c.plain, n).estimate.value for n, _ in names),
-         c.plain.pump.sentence if c.plain.pump else None]
+         _round(c)]
         for c in found[:_MOST_ROWS]
     ]  # fmt: skip
-    columns = [Column("subject"), Column("coherent"), *(Column(w) for _, w in names), Column("pump")]
+    columns = [Column("subject"), Column("coherent"), *(Column(w) for _, w in names), Column("way round")]
     note = f"The first {_MOST_ROWS:,} of {len(found):,}." if len(found) > _MOST_ROWS else ""
     blocks: list[Block] = []
     if any(stated(c.plain.ccei) for c in found):
@@ -56,6 +56,16 @@ def panel_sections(record: Mapping[str, Any]) -> list[Section]:
             Section(f"{s.title}: {drawn.get('subject', '')}", s.verdict, s.blocks, s.method, s.limits) for s in worst
         ]
     return sections
+
+
+def _round(c: Coherence) -> str | None:
+    """The way round on which a subject loses, in a few words."""
+    pump = c.plain.pump
+    if pump is None:
+        return None
+    way = [*pump.cycle, *pump.cycle[:1]]
+    shown = " → ".join(way if len(way) <= _MOST_STEPS else [*way[: _MOST_STEPS - 2], "…", way[-1]])
+    return shown or pump.sentence
 
 
 def _spread(found: Sequence[Coherence]) -> Figure:
