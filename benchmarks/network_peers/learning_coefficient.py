@@ -2,8 +2,9 @@
 
 Same model, same data, same chains, steps and minibatch. *Speed* is the marginal CPU time of a step of one chain, on one
 thread: a long run less a short one over the steps between, so that imports, compiling and storing count for nobody,
-each the least of several where it is cheap. *Accuracy* is at the peers' documented settings (their page's example: lr 0.001, nβ 30, 4 chains of 200 draws, batches of 32), at settings
-after Lau et al. (2023) (nβ = n/ln n, γ = 1, 1000 draws), and for pindown at its defaults, which take no settings.
+each the least of several where it is cheap. *Accuracy* is at the peers' documented settings (their page's example: lr
+0.001, nβ 30, 4 chains of 200 draws, batches of 32), at settings after Lau et al. (2023) (nβ = n/ln n, γ = 1, 1000
+draws), and for pindown at its defaults, which take no settings.
 
     python benchmarks/network.py learning_coefficient --peers-python PATH
 
