@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pindown.engine.settings import Settings
 from pindown.estimate import Estimate
 from pindown.network.ensemble_training import EnsembleOptimiser, train_ensemble
 from pindown.network.function_sample import FunctionSample
@@ -34,14 +35,18 @@ def make_task(spec: Mapping[str, Any]) -> BinaryTask:
 
 
 def draw_random(
-    *, task: Mapping[str, Any], widths: tuple[int, ...], count: int, draws: int, margin: float = 0.0,
-    law: str = "normal", seed: int = 0,
+    *, task: Mapping[str, Any], widths: tuple[int, ...], count: int, draws: int = 1, margin: float = 0.0,
+    law: str = "normal", seed: int = 0, split: tuple[int, int] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Random solutions of a task."""
+    """Random solutions of a task: by rejection, or with ``split`` by that many runs of that many particles each."""
     data = make_task(task)
     prior = PerceptronPrior(tuple(widths), law=law)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"engine": "rejection"}
+    if split is not None:
+        repeats, particles = split
+        how = {"engine": "splitting", "repeats": repeats, "settings": Settings(splitting_particles=particles)}
     found = random_solutions(
-        prior, data.train_x, data.train_y, count=count, draws=draws, margin=margin, engine="rejection", seed=seed
+        prior, data.train_x, data.train_y, count=count, draws=draws, margin=margin, seed=seed, **how
     )
     return {
         **_record(prior, data, found.points, found.groups), "attempted": len(found), "draws": found.draws,

@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pindown.estimate import Estimate
 from pindown.network.compare_samplers import compare_samplers
 from pindown.network.ensemble_training import EnsembleOptimiser
-from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.sampler_results import SamplerComparison
-from pindown.rng import child_seed, torch_generator
-from pindown.studies.exhaustive import exhaust
+from pindown.rng import child_seed
+from pindown.studies.exact_networks import exact_networks
 from pindown.studies.labels import Found, draw_random, make_task, optimiser_record, train_runs
 from pindown.studies.results import Answer, Curve, Figure, NamedComparison, Point, Verdict
 from pindown.studies.steps import Step, Workshop
@@ -55,6 +53,9 @@ class Sizes:
         count: random solutions of each task.
         draws: random networks that are tried for them at most.
         margin_draws: the same for those of large margins.
+        split: where rejection finds too few of large margins, optimisers (by number) and stops for which the engine
+            goes down to them.
+        split_runs: its runs, and the particles of each.
         runs: runs of each optimiser.
         splits: random splits of each comparison.
         train: training-set sizes of the Boolean task, with the number of training sets of each.
@@ -64,6 +65,8 @@ class Sizes:
     count: int = 2500
     draws: int = 2**29
     margin_draws: int = 2**26
+    split: tuple[tuple[int, int], ...] = ((0, 0),)
+    split_runs: tuple[int, int] = (12, 250)
     runs: int = 500
     splits: int = 60
     train: tuple[tuple[int, int], ...] = ((64, 1),)
@@ -75,7 +78,8 @@ class Sizes:
 
 
 FULL = Sizes(
-    count=20_000, draws=2**33, margin_draws=2**32, runs=5000, splits=200, train=((64, 5), (32, 3)), pair_runs=4000,
+    count=20_000, draws=2**33, margin_draws=2**30, split=tuple((k, s) for k in range(12) for s in (0, 1)),
+    split_runs=(12, 1000), runs=5000, splits=200, train=((64, 5), (32, 3)), pair_runs=4000,
     optimisers=(*OPTIMISERS, *MORE_OPTIMISERS), pairs=((0, 7), (1, 8), (4, 9), (2, 3), (5, 6)),
 )  # fmt: skip
 
@@ -88,20 +92,29 @@ def answer_1(shop: Workshop, *, full: bool, seed: int, sizes: Sizes | None = Non
         for m, sets in sizes.train
         for k in range(sets)
     ]
-    shop.window(0.0, 0.7)
+    shop.window(0.0, 0.6)
     first = shop.run([s for i, task in enumerate(tasks) for s in _steps(i, task, sizes, seed)] + _pairs(sizes, seed))
     figures: list[Figure] = []
     comparisons: list[NamedComparison] = []
-    margins: list[Step] = []
+    runs = {
+        (i, k, stop): Found(first[f"q1-{i}-train-{k}"][str(stop)], make_task(task))
+        for i, task in enumerate(tasks)
+        for k in range(len(sizes.optimisers))
+        for stop in STOPS
+    }
+    medians = {place: float(np.median(found.margins)) for place, found in runs.items() if len(found)}
+    shop.window(0.6, 0.2)
+    second = shop.run(
+        [_margin_step(i, k, tasks[i], margin, sizes, seed) for (i, k, stop), margin in medians.items() if stop == 0]
+    )
+    shop.window(0.8, 0.2)
+    third = shop.run([
+        _split_step(i, k, stop, tasks[i], margin, sizes, seed)
+        for (i, k, stop), margin in medians.items()
+        if (k, stop) in sizes.split and not _enough(*_large(i, k, stop, tasks[i], margin, first, second))
+    ])  # fmt: skip
     for i, task in enumerate(tasks):
-        for k in range(len(sizes.optimisers)):
-            runs = Found(first[f"q1-{i}-train-{k}"]["0"], make_task(task))
-            if len(runs):
-                margins.append(_margin_step(i, k, task, float(np.median(runs.margins)), sizes, seed))
-    shop.window(0.7, 0.3)
-    second = shop.run(margins)
-    for i, task in enumerate(tasks):
-        own, compared = _compared(i, task, sizes, first, second, seed)
+        own, compared = _compared(i, task, sizes, first, {**second, **third}, seed)
         figures += own
         comparisons += compared
     exact, exact_curves, exact_verdict = exact_networks()
@@ -144,6 +157,36 @@ def _margin_step(i: int, k: int, task: Mapping[str, Any], margin: float, sizes: 
     return Step(f"q1-{i}-margin-{k}", "random solutions of large margins", draw_random, arguments, 14.0)
 
 
+def _split_step(
+    i: int, k: int, stop: int, task: Mapping[str, Any], margin: float, sizes: Sizes, seed: int
+) -> Step:  # fmt: skip
+    arguments = {
+        "task": task, "widths": sizes.widths, "count": sizes.count, "margin": margin, "split": sizes.split_runs,
+        "seed": child_seed(seed, 10, i, k, stop),
+    }  # fmt: skip
+    return Step(f"q1-{i}-split-{k}-{stop}", "random solutions of rare margins", draw_random, arguments, 60.0)
+
+
+def _large(
+    i: int, k: int, stop: int, spec: Mapping[str, Any], margin: float, first: Mapping[str, Any],
+    deep: Mapping[str, Any],
+) -> tuple[Found, NDArray[np.bool_]]:  # fmt: skip
+    """Random solutions of at least a margin: among all, or those that were drawn for it where they are more."""
+    task = make_task(spec)
+    found = Found(first[f"q1-{i}-random"], task)
+    best, keep = found, found.margins >= margin
+    drawn = [f"q1-{i}-margin-{k}"] if stop == 0 else []
+    for other in [Found(deep[key], task) for key in (*drawn, f"q1-{i}-split-{k}-{stop}") if key in deep]:
+        if len(other) > int(keep.sum()):
+            best, keep = other, np.ones(len(other), dtype=bool)
+    return best, keep
+
+
+def _enough(found: Found, keep: NDArray[np.bool_]) -> bool:
+    """Whether there are random solutions enough for a comparison."""
+    return int(keep.sum()) >= _LEAST_LEFT and found.distinct_groups(keep) >= 4
+
+
 def _pairs(sizes: Sizes, seed: int) -> list[Step]:
     steps: list[Step] = []
     for j, digits in enumerate(sizes.pairs):
@@ -170,7 +213,7 @@ def _pair_task(j: int, digits: tuple[int, int], seed: int) -> dict[str, Any]:
 
 
 def _compared(
-    i: int, spec: Mapping[str, Any], sizes: Sizes, first: Mapping[str, Any], second: Mapping[str, Any], seed: int
+    i: int, spec: Mapping[str, Any], sizes: Sizes, first: Mapping[str, Any], deep: Mapping[str, Any], seed: int
 ) -> tuple[list[Figure], list[NamedComparison]]:
     task = make_task(spec)
     named = _task_name(i, task.name, sizes)
@@ -191,17 +234,14 @@ def _compared(
                 *_quality(name, runs),
                 Figure(name, "median margin", Estimate(float(np.median(runs.margins)), 0.0, "1", "exact")),
             ]
+            near = _large(i, k, stop, spec, float(np.median(runs.margins)), first, deep)
             among: list[tuple[str, Found, NDArray[np.bool_]]] = [
                 ("all", random, np.ones(len(random), dtype=bool)),
-                ("margins as large", random, random.margins >= np.median(runs.margins)),
+                ("margins as large", *near),
                 ("margins as large for their size", random, random.scaled >= np.median(runs.scaled)),
             ]
-            if stop == 0 and int(among[1][2].sum()) < sizes.count:
-                deep = Found(second[f"q1-{i}-margin-{k}"], task)
-                if len(deep) > int(among[1][2].sum()):
-                    among[1] = ("margins as large", deep, np.ones(len(deep), dtype=bool))
             for words, source, keep in among:
-                if words != "all" and (int(keep.sum()) < _LEAST_LEFT or source.distinct_groups(keep) < 4):
+                if words != "all" and not _enough(source, keep):
                     continue
                 found = compare_samplers(
                     runs.sample(),
@@ -275,43 +315,6 @@ def _coins(first: Mapping[str, Any]) -> list[Figure]:
             Figure("control", f"bits a label, {words}", replace(bits, value=bits.value / 16, stderr=bits.stderr / 16))
         )
     return out
-
-
-def exact_networks() -> tuple[list[Figure], list[Curve], Verdict]:
-    """Networks of up to 20 weight bits, where nothing is sampled."""
-    x = torch.randn((8, 3), generator=torch_generator(0, 0xE0))
-    cases = [
-        ("perceptron, 4 weights of 4 bits", PerceptronPrior((3, 1)), 4, x),
-        ("2-2-1 ReLU, 9 weights of 2 bits", PerceptronPrior((2, 2, 1)), 2, x[:, :2]),
-        ("3-3-1 tanh, 16 weights of 1 bit", PerceptronPrior((3, 3, 1), activation="tanh"), 1, x),
-    ]
-    figures: list[Figure] = []
-    curves: list[Curve] = []
-    totals: list[tuple[str, float]] = []
-    for name, prior, bits, inputs in cases:
-        y = (inputs[:, 0] + 0.3 * inputs[:, 1] > 0).long()
-        found = exhaust(prior, bits, inputs, torch.arange(3), y)
-        totals.append((name, found.total_variation))
-        for what, value, unit in (
-            ("−log2 P(S)", -math.log2(found.solution_probability), "bits"),
-            ("share of descents that fit", found.reached, "1"),
-            ("total variation", found.total_variation, "1"),
-            ("relative entropy", found.relative_entropy, "bits"),
-            ("entropy, descent", found.entropies[0], "bits"),
-            ("entropy, random", found.entropies[1], "bits"),
-        ):
-            figures.append(Figure(f"exact: {name}", what, Estimate(value, 0.0, unit, "exact", reference="grid")))
-        order = np.argsort(-found.random)
-        points = tuple(
-            Point(float(found.random[j]), Estimate(float(found.optimiser[j]), 0.0, "1", "exact")) for j in order[::-1]
-        )
-        curves.append(Curve("Exact distributions over functions", name, "random settings", "descent", points))
-    rule = "Supported where the total variation is exactly 0 in every case, refuted where it is not in some."
-    worst = max(totals, key=lambda t: t[1])
-    return figures, curves, Verdict(
-        "Descent on a grid of weights draws functions as random settings do.",
-        "refuted" if worst[1] > 1e-9 else "supported", rule, f"Largest: {worst[0]}, {worst[1]:.4g} exactly.",
-    )  # fmt: skip
 
 
 def _pair_answers(sizes: Sizes, first: Mapping[str, Any], seed: int) -> tuple[list[Figure], list[Curve], Verdict]:
