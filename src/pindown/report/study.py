@@ -24,7 +24,8 @@ _TONES: Mapping[str, Literal["good", "caution", "bad"]] = {
 _AMONG = {
     "all": "all random solutions",
     "margins as large": "those of margins as large",
-    "margins as large for their size": "as large for their size",
+    "the same margins": "of the same margins",
+    "the same margins for their size": "of the same margins for their size",
 }
 
 

@@ -20,7 +20,7 @@ from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.random_solutions import random_solutions
 from pindown.studies.tasks import BinaryTask, boolean_task, digit_pair_task, random_labels
 
-__all__ = ["Found", "draw_random", "make_task", "train_runs"]
+__all__ = ["Found", "clustered_mean", "draw_random", "make_task", "train_runs"]
 
 
 def make_task(spec: Mapping[str, Any]) -> BinaryTask:
@@ -122,11 +122,16 @@ class Found:
 
     def mean(self, values: NDArray[Any], reference: str) -> Estimate:
         """A mean over draws with the error of independent groups."""
-        if not len(values):
-            return Estimate(float("nan"), float("nan"), "1", reference=reference)
-        mean = float(values.mean())
-        sums = np.bincount(np.unique(self.groups, return_inverse=True)[1], weights=values.astype(float) - mean)
-        return Estimate(mean, float(np.sqrt((sums**2).sum()) / len(values)), "1", reference=reference)
+        return clustered_mean(values, self.groups, reference)
+
+
+def clustered_mean(values: NDArray[Any], groups: NDArray[np.int64], reference: str) -> Estimate:
+    """A mean over draws, with the error of independent groups of them."""
+    if not len(values):
+        return Estimate(float("nan"), float("nan"), "1", reference=reference)
+    mean = float(values.mean())
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values.astype(float) - mean)
+    return Estimate(mean, float(np.sqrt((sums**2).sum()) / len(values)), "1", reference=reference)
 
 
 def optimiser_record(how: EnsembleOptimiser) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Workshop:
         jobs: worker processes; by default what ``joblib.parallel_config`` says, else one for each core.
 
     Attributes:
-        seconds: what the steps asked for so far took, all workers together, with those that were kept from before.
+        seconds: processor time of the steps asked for so far, all workers together, with those that were kept before.
     """
 
     def __init__(self, checkpoint: str | Path | None, progress: Progress | None, jobs: int | None = None) -> None:
@@ -140,9 +140,9 @@ class Workshop:
 
 
 def _timed(run: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, float]:
-    began = time.perf_counter()
+    began = time.process_time()
     # What comes out is what a resumed run would read: plain JSON values.
-    return json.loads(json.dumps(run(**arguments), allow_nan=False)), time.perf_counter() - began
+    return json.loads(json.dumps(run(**arguments), allow_nan=False)), time.process_time() - began
 
 
 def _alone(run: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, float]:
