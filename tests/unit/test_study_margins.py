@@ -42,7 +42,7 @@ def both(runs: Found, *sources: Drawn) -> Matched:
 def test_a_gap_that_margins_make_is_closed_by_the_same_margins() -> None:
     """At one margin both find the target equally often; only their margins differ.
 
-    The mean of m/(m + h) over exponential margins of mean μ is 1 − (h/μ) exp(h/μ) E₁(h/μ): 0.474 and 0.277, 0.197 apart.
+    The mean of m/(m + h) over exponential margins of mean μ is 1 − (h/μ) exp(h/μ) E₁(h/μ): 0.474 and 0.277.
     """
     runs, random = found(600, 0.3, 0.2, 3), found(9000, 0.1, 0.2, 4)
     gap, closed = distance(runs.sample(), random.sample()), both(runs, Drawn(random))
