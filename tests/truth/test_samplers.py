@@ -176,6 +176,17 @@ def test_two_geometric_samplers_differ_by_what_they_differ() -> None:
     assert found.relative_entropy.value > 0.5 * divergence
 
 
+def test_mass_on_many_rare_functions_is_held_out_too() -> None:
+    """A fifth of the runs' mass lies on 4,000 functions of which hardly any is seen twice; the other has it at one."""
+    rng = np.random.default_rng(5)
+    codes = np.where(rng.random(500) < 0.8, 0, rng.integers(1, 4001, 500))
+    runs = torch.as_tensor((codes[:, None] >> np.arange(12)) & 1)
+    found = compare_samplers(runs, torch.zeros((2000, 12), dtype=torch.long), torch.eye(12), splits=40)
+    held = found.held_out_total_variation
+    assert held.stderr < 0.03
+    assert abs(held.value - 0.2) < 4 * held.stderr  # functions that were seen before alone would give about nothing
+
+
 def test_correlated_counts_can_differ_by_half_their_mass() -> None:
     """A tilt keeps the ranks of all but the top function and moves half of the mass to it."""
     rng = np.random.default_rng(3)

@@ -168,9 +168,8 @@ class _Comparison:
         for i in range(self.times):
             mine = self.rng.permutation(self.a.size) < self.a.size // 2
             theirs, other = self._parted(self.b.size // 2)
-            first, second = self._counts(0, mine), self._counts(1, theirs)
-            values[i] = stats.held_out_separation(first, second, self._counts(0, ~mine), self._counts(1, other))
-            chosen = first / first.sum() > second / second.sum()
+            chosen = stats.preferred(self._counts(0, mine), self._counts(1, theirs))
+            values[i] = stats.held_out_separation(chosen, self._counts(0, ~mine), self._counts(1, other))
             variances[i] = self._variance_of_share(0, chosen, ~mine) + self._variance_of_share(1, chosen, other)
         # The mean over splits uses all draws, so its error is about that of a share measured on both halves.
         known = variances[np.isfinite(variances)]

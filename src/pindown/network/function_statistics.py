@@ -20,6 +20,7 @@ __all__ = [
     "log_count_correlation",
     "merged_relative_entropy",
     "plug_in_total_variation",
+    "preferred",
     "rank_correlation",
 ]
 
@@ -112,14 +113,23 @@ def _cells(a: Counts, b: Counts) -> tuple[Counts, Counts, tuple[float, float], t
     return p * scale_p, q * scale_q, (only_a * scale_p, unseen_b), (unseen_a, only_b * scale_q)
 
 
-def held_out_separation(a: Counts, b: Counts, a_held: Counts, b_held: Counts) -> float:
-    """``P(A) − Q(A)`` on held-out draws for the set ``A`` of functions that the first sampler showed more often.
+def preferred(a: Counts, b: Counts) -> NDArray[np.bool_]:
+    """Functions that the first sampler shows more often.
+
+    Those that neither has shown count among them where its unseen mass is the larger one: a sampler may prefer many
+    functions each of which is rare.
+    """
+    more = a / a.sum() > b / b.sum()
+    return more | ((a + b == 0) & (good_turing(a) > good_turing(b)))
+
+
+def held_out_separation(chosen: NDArray[np.bool_], a_held: Counts, b_held: Counts) -> float:
+    """``P(A) − Q(A)`` on held-out draws for the set ``A`` of functions that were chosen on others.
 
     For any set that does not depend on the draws it is measured on, ``P(A) − Q(A)`` is at most the total variation and
     its estimate has no bias: this is below the total variation in the mean, and 0 for one sampler against itself.
     """
-    more = a / a.sum() > b / b.sum()
-    return float(a_held[more].sum() / a_held.sum() - b_held[more].sum() / b_held.sum())
+    return float(a_held[chosen].sum() / a_held.sum() - b_held[chosen].sum() / b_held.sum())
 
 
 def rank_correlation(a: Counts, b: Counts) -> float:
