@@ -187,6 +187,18 @@ def test_mass_on_many_rare_functions_is_held_out_too() -> None:
     assert abs(held.value - 0.2) < 4 * held.stderr  # functions that were seen before alone would give about nothing
 
 
+def test_samples_of_unequal_size_do_not_look_different() -> None:
+    """One heavy-tailed distribution, 80 halves of 250 and 1250 draws: unseen mass by itself depends on the size."""
+    rng = np.random.default_rng(0)
+    p = np.r_[0.417, np.full(3000, 0.583 / 3000)]
+    found = []
+    for _ in range(80):
+        a, b, a_held, b_held = (rng.multinomial(n, p).astype(float) for n in (250, 1250, 250, 1250))
+        found.append(stats.held_out_separation(stats.preferred(a, b), a_held, b_held))
+    assert abs(np.mean(found)) < 4 * np.std(found, ddof=1) / math.sqrt(80)
+    assert np.std(found, ddof=1) / math.sqrt(80) < 0.005
+
+
 def test_correlated_counts_can_differ_by_half_their_mass() -> None:
     """A tilt keeps the ranks of all but the top function and moves half of the mass to it."""
     rng = np.random.default_rng(3)

@@ -116,11 +116,13 @@ def _cells(a: Counts, b: Counts) -> tuple[Counts, Counts, tuple[float, float], t
 def preferred(a: Counts, b: Counts) -> NDArray[np.bool_]:
     """Functions that the first sampler shows more often.
 
-    Those that neither has shown count among them where its unseen mass is the larger one: a sampler may prefer many
-    functions each of which is rare.
+    Those that neither has shown count among them where more of its mass is there: a sampler may prefer many functions
+    each of which is rare. That mass is the share of draws whose function no other draw of either sampler has shown,
+    Good and Turing's estimate by leaving one out, which does not depend on how many draws there are of either.
     """
     more = a / a.sum() > b / b.sum()
-    return more | ((a + b == 0) & (good_turing(a) > good_turing(b)))
+    unseen_a, unseen_b = ((x == 1) & (y == 0) for x, y in ((a, b), (b, a)))
+    return more | ((a + b == 0) & (unseen_a.sum() / a.sum() > unseen_b.sum() / b.sum()))
 
 
 def held_out_separation(chosen: NDArray[np.bool_], a_held: Counts, b_held: Counts) -> float:
