@@ -21,6 +21,7 @@ __all__ = ["comparison_blocks", "study_sections", "write_study_report"]
 _TONES: Mapping[str, Literal["good", "caution", "bad"]] = {
     "supported": "good", "refuted": "bad", "undecided": "caution",
 }  # fmt: skip
+_LONG = 12  # rows of a table that is not open from the start
 _AMONG = {
     "all": "all random solutions",
     "margins as large": "those of margins as large",
@@ -90,7 +91,12 @@ def _section(a: Answer) -> Section:
     if a.figures:
         rows: list[Row] = [[f.group, f.name, f.value, f.value.unit if f.value.unit != "1" else ""] for f in a.figures]
         blocks.append(
-            Table("Figures", [Column("of"), Column("what"), Column("value", estimate=True), Column("unit")], rows)
+            Table(
+                "Figures",
+                [Column("of"), Column("what"), Column("value", estimate=True), Column("unit")],
+                rows,
+                folded=len(rows) > _LONG,
+            )
         )
     counted = {o: sum(v.outcome == o for v in a.verdicts) for o in _TONES}
     said = ", ".join(f"{n} {o}" for o, n in counted.items() if n)
@@ -123,7 +129,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
             if c.among == among
         }
         values = [own[n].held_out_total_variation if n in own else None for n in names]
-        offset = 0.22 * (i - (len(present) - 1) / 2)
+        offset = 0.6 / max(len(present), 3) * (i - (len(present) - 1) / 2)
         traces += charts.estimates(
             [y + offset for y in range(len(names))], values, i, _AMONG[among],
             texts=[f"{n}, {among}: {charts.figure_text(v)}" for n, v in zip(names, values, strict=True)],
@@ -150,7 +156,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
         ),
         caption="Measured on draws that had no part in choosing where the samplers differ: 0 in the mean for one "
         "sampler against itself, and no more than the total variation. Bars: 95% intervals.",
-        height=120 + 46 * len(names),
+        height=120 + max(46, 16 * len(present)) * len(names),
     )  # fmt: skip
 
 
@@ -245,9 +251,10 @@ def _scatter(compared: Sequence[Named]) -> Figure:
 
 
 def _table(compared: Sequence[Named]) -> Table:
+    several = _tasks(compared) > 1
     columns = [
-        Column("task"), Column("optimiser"), Column("random solutions"),
-        Column("runs that fit", estimate=True, percent=True),
+        *([Column("task")] if several else []), Column("optimiser"), Column("random solutions"),
+        Column("runs that fit", estimate=True, percent=True), Column("runs compared", digits=0),
         Column("random draws", digits=0), Column("total variation", estimate=True), Column("null", estimate=True),
         Column("unseen merged", estimate=True), Column("held out", estimate=True),
         Column("relative entropy, bits", estimate=True), Column("entropy, runs", estimate=True),
@@ -259,11 +266,12 @@ def _table(compared: Sequence[Named]) -> Table:
     for c in compared:
         s = c.comparison
         rows.append(
-            [c.task, c.name, c.among, s.reached, s.random_draws, s.total_variation, s.null,
-             s.corrected_total_variation, s.held_out_total_variation, s.relative_entropy, s.entropy_bits.optimiser,
-             s.entropy_bits.random, s.unseen.optimiser, s.unseen.random, s.rank_correlation, s.log_correlation]
+            [*([c.task] if several else []), c.name, c.among, s.reached, s.draws, s.random_draws, s.total_variation,
+             s.null, s.corrected_total_variation, s.held_out_total_variation, s.relative_entropy,
+             s.entropy_bits.optimiser, s.entropy_bits.random, s.unseen.optimiser, s.unseen.random, s.rank_correlation,
+             s.log_correlation]
         )  # fmt: skip
-    return Table("Optimisers against random solutions", columns, rows)
+    return Table("Optimisers against random solutions", columns, rows, folded=len(rows) > _LONG)
 
 
 def _curves(title: str, curves: Sequence[Curve]) -> Figure:

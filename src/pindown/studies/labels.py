@@ -126,12 +126,18 @@ class Found:
 
 
 def clustered_mean(values: NDArray[Any], groups: NDArray[np.int64], reference: str) -> Estimate:
-    """A mean over draws, with the error of independent groups of them."""
+    """A mean over draws of values from 0 to 1, with the error of independent groups of them."""
     if not len(values):
         return Estimate(float("nan"), float("nan"), "1", reference=reference)
     mean = float(values.mean())
-    sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values.astype(float) - mean)
-    return Estimate(mean, float(np.sqrt((sums**2).sum()) / len(values)), "1", reference=reference)
+    each = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(each, weights=values.astype(float) - mean)
+    error = float(np.sqrt((sums**2).sum()) / len(values))
+    n = int(each.max()) + 1
+    if error == 0.0:  # all alike, where Agresti and Coull (1998) keep the error above zero
+        p = (n * mean + 2.0) / (n + 4.0)
+        error = math.sqrt(p * (1.0 - p) / (n + 4.0))
+    return Estimate(mean, error, "1", reference=reference, support=(0.0, 1.0))
 
 
 def optimiser_record(how: EnsembleOptimiser) -> dict[str, Any]:
