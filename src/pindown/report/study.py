@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -54,7 +55,8 @@ def write_study_report(record: Mapping[str, Any], path: str | Path) -> None:
         ("pindown", found.version or "version not recorded"),
         ("Made", found.created),
         ("Seed", notation.count(found.seed)),
-        ("Time", notation.duration(found.seconds)),
+        ("Time of this call", notation.duration(found.seconds)),
+        ("Processor time", notation.duration(sum(a.seconds for a in found.answers))),
         ("Sizes", "full" if found.full else "default"),
         *((k, v) for k, v in found.environment.items()),
     ]
@@ -145,7 +147,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
                 "showlegend": True,
                 "xaxis": charts.axis("total variation on held-out draws"),
                 "yaxis": {
-                    "tickvals": list(range(len(names))), "ticktext": [charts.plain(n, 60) for n in names],
+                    "tickvals": list(range(len(names))), "ticktext": [_broken(n) for n in names],
                     "autorange": "reversed", "automargin": True,
                 },
             },
@@ -158,6 +160,11 @@ def _distances(compared: Sequence[Named]) -> Figure:
         "sampler against itself, and no more than the total variation. Bars: 95% intervals.",
         height=120 + max(46, 16 * len(present)) * len(names),
     )  # fmt: skip
+
+
+def _broken(label: str) -> str:
+    """A label of a row in lines that leave room for the chart on a phone."""
+    return "<br>".join(charts.plain(line, 40) for line in textwrap.wrap(label, 22)[:4])
 
 
 def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
@@ -188,7 +195,7 @@ def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
                 "showlegend": len(names) > 1,
                 "xaxis": axis,
                 "yaxis": {
-                    "tickvals": list(range(len(rows))), "ticktext": [charts.plain(r, 60) for r in rows],
+                    "tickvals": list(range(len(rows))), "ticktext": [_broken(r) for r in rows],
                     "autorange": "reversed", "automargin": True,
                 },
             },
