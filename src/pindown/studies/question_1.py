@@ -322,7 +322,9 @@ def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
 
 
 def _named(compared: Sequence[NamedComparison]) -> list[tuple[str, SamplerComparison]]:
-    return [(f"{c.name} ({c.task})", c.comparison) for c in compared]
+    """Comparisons with their names, and the task where there are several."""
+    several = len({c.task for c in compared}) > 1
+    return [(f"{c.name} ({c.task})" if several else c.name, c.comparison) for c in compared]
 
 
 def _coins(first: Mapping[str, Any]) -> list[Figure]:
