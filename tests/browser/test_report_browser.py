@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import re
 import shutil
 import threading
@@ -32,6 +33,7 @@ from pindown.report.joined import write_joined_report
 from pindown.report.landscape import write_landscape_report
 from pindown.report.registry import KINDS
 from pindown.report.resources import write_resources_report
+from pindown.report.study import write_study_report
 from pindown.report.values import write_values_report
 from pindown.values.choice_sources import Comparisons
 from pindown.values.priors import Hypotheses, LinearValues
@@ -47,6 +49,16 @@ RECORDS = {
     "awkward": deep.awkward_record,
     "empty": lambda: fixture.audit_record([]),
 }
+
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+def kept_study() -> dict[str, Any]:
+    """The compression study as its kept records have it, all questions on one page."""
+    files = [RESULTS / f"compression-question-{q}.json" for q in (1, 2, 3, 4)]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return records[0] | {"answers": [a for r in records for a in r["answers"]]}
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +99,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     farm = pindown.LinearProgram([3, 2], [[1, 1], [1, 0]], high=[4, 9], maximise=True, rows=["land", "seed"])
     wanted = pindown.convergence(farm, ["positive", "single", "permuted"], objectives=60)
     write_resources_report(wanted.to_dict(), folder / "resources.html")
+    write_study_report(kept_study(), folder / "study.html")
     write_joined_report({f"results/{name}.json": r for name, r in every_record().items()}, folder / "joined.html")
-    more = ("planes", "choices", "committee", "values", "arrangements", "fermi", "landscape", "resources", "joined")
+    more = (
+        "planes", "choices", "committee", "values", "arrangements", "fermi", "landscape", "resources", "study",
+        "joined",
+    )  # fmt: skip
     return {name: folder / f"{name}.html" for name in (*RECORDS, *more)}
 
 
@@ -158,6 +174,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("fermi", 9),
         ("landscape", 3),
         ("resources", 2),
+        ("study", 14),
         ("joined", 60),
     ],
 )

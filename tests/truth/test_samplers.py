@@ -12,9 +12,11 @@ import torch
 from scipy.stats import spearmanr
 
 from pindown import compare_samplers
+from pindown.engine.settings import Settings
 from pindown.errors import CheckpointError, InputError
 from pindown.network import function_statistics as stats
 from pindown.network.ensemble_training import EnsembleOptimiser, train_ensemble
+from pindown.network.function_sample import FunctionSample
 from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.random_solutions import random_solutions
 
@@ -86,6 +88,51 @@ def test_splitting_agrees_with_rejection() -> None:
     assert bool((prior.margins(other.points, x[train], y[train]).amin(1) > 0).all())
 
 
+@pytest.mark.parametrize("engine", ["rejection", "splitting"])
+def test_large_margins_of_a_perceptron_have_their_normal_tail(engine: str) -> None:
+    """Inputs e1 and e2 see one weight each, N(0, ½): P(both margins > γ) = Q(γ√2)², 9.2 bits at γ = 1.2."""
+    gamma = 1.2
+    exact = -2 * math.log2(0.5 * math.erfc(gamma))
+    found = random_solutions(
+        LINE, torch.eye(2), torch.tensor([1, 1]), count=600, draws=2**22, margin=gamma, engine=engine, repeats=8,
+        settings=Settings(splitting_particles=300), seed=3,
+    )  # fmt: skip
+    assert found.engine == engine
+    assert found.bits.stderr < 0.15
+    assert abs(found.bits.value - exact) < 4 * found.bits.stderr
+    assert float(found.margins.min()) >= gamma - 1e-6
+    assert len(found.groups.unique()) >= 4
+    beyond = -2 * math.log2(0.5 * math.erfc(gamma + 0.1))
+    assert abs(found.bits.value - beyond) > 4 * found.bits.stderr  # the control: a tenth more would be seen
+
+
+def clustered(groups: int, each: int, seed: int) -> FunctionSample:
+    """Draws in groups that agree among themselves: each group shows its own function nine times of ten."""
+    rng = np.random.default_rng(seed)
+    own = rng.geometric(0.15, groups)
+    codes = np.where(rng.random((groups, each)) < 0.9, own[:, None], rng.geometric(0.15, (groups, each))).ravel()
+    labels = (codes[:, None] >> np.arange(12)) & 1
+    return FunctionSample(labels.astype(np.int64), np.repeat(np.arange(groups), each), groups * each)
+
+
+def test_the_error_of_grouped_draws_is_that_of_groups() -> None:
+    """Over seeds the separation spreads as its error says; an error over draws would be several times too small."""
+    inputs = torch.eye(12)
+    rng = np.random.default_rng(11)
+    values, errors, naive = [], [], []
+    for s in range(40):
+        runs = torch.as_tensor((rng.geometric(0.3, 400)[:, None] >> np.arange(12)) & 1)
+        found = compare_samplers(runs, clustered(16, 40, s), inputs, splits=30, seed=s).held_out_total_variation
+        share = (1 + found.value) / 2
+        values.append(found.value)
+        errors.append(found.stderr)
+        naive.append(math.sqrt(share * (1 - share) * (1 / 400 + 1 / 640)))
+        assert found.dof == 15
+    spread = float(np.std(values, ddof=1))
+    assert 0.6 < np.mean(errors) / spread < 1.6  # 39 degrees of freedom, and the error's own error
+    assert np.mean(naive) < 0.5 * spread
+
+
 def geometric(n: int, p: float, seed: int) -> torch.Tensor:
     """Draws of a geometric distribution over functions of 16 inputs: many are rare."""
     k = np.random.default_rng(seed).geometric(p, n)
@@ -127,6 +174,29 @@ def test_two_geometric_samplers_differ_by_what_they_differ() -> None:
     divergence = (a * np.log2(a / b)).sum()
     assert found.relative_entropy.value < divergence + 0.1
     assert found.relative_entropy.value > 0.5 * divergence
+
+
+def test_mass_on_many_rare_functions_is_held_out_too() -> None:
+    """A fifth of the runs' mass lies on 4,000 functions of which hardly any is seen twice; the other has it at one."""
+    rng = np.random.default_rng(5)
+    codes = np.where(rng.random(500) < 0.8, 0, rng.integers(1, 4001, 500))
+    runs = torch.as_tensor((codes[:, None] >> np.arange(12)) & 1)
+    found = compare_samplers(runs, torch.zeros((2000, 12), dtype=torch.long), torch.eye(12), splits=40)
+    held = found.held_out_total_variation
+    assert held.stderr < 0.03
+    assert abs(held.value - 0.2) < 4 * held.stderr  # functions that were seen before alone would give about nothing
+
+
+def test_samples_of_unequal_size_do_not_look_different() -> None:
+    """One heavy-tailed distribution, 80 halves of 250 and 1250 draws: unseen mass by itself depends on the size."""
+    rng = np.random.default_rng(0)
+    p = np.r_[0.417, np.full(3000, 0.583 / 3000)]
+    found = []
+    for _ in range(80):
+        a, b, a_held, b_held = (rng.multinomial(n, p).astype(float) for n in (250, 1250, 250, 1250))
+        found.append(stats.held_out_separation(stats.preferred(a, b), a_held, b_held))
+    assert abs(np.mean(found)) < 4 * np.std(found, ddof=1) / math.sqrt(80)
+    assert np.std(found, ddof=1) / math.sqrt(80) < 0.005
 
 
 def test_correlated_counts_can_differ_by_half_their_mass() -> None:

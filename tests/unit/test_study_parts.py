@@ -113,6 +113,40 @@ def test_the_code_of_the_whole_set_is_the_bayes_code() -> None:
     assert abs(code.value - 2.0) < 4 * code.stderr
 
 
+def test_a_code_that_does_not_pay_for_the_fit_is_found_out() -> None:
+    """Negative control of the inequality: the prior's own noise without the bits of the cut to the fit costs nothing.
+
+    That is no code of the labels: the receiver could not tell which draws fit. With the cut it is the Bayes code.
+    """
+    prior = PerceptronPrior((2, 1), bias_std=0.0)
+    x, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 1])
+    centre = torch.tensor([1e-6, 1e-6])
+    whole = bits_back_length(prior, x, y, centre, 1.0, draws=20_000)
+    points = prior.sample(20_000, rng=torch.Generator().manual_seed(1))
+    cut = -math.log2(float((prior.margins(points, x, y).amin(1) > 0).double().mean()))
+    assert whole.value - cut < 2.0 - 1.5  # a false code beats −log2 P(S) = 2 by far, and the test above would fail
+
+
+def test_the_bits_of_all_labels_are_a_code() -> None:
+    """Kraft with equality, exactly: the costs of all labels of n inputs are those of a complete code.
+
+    So coins cost at least n bits in the mean (Gibbs), and labels that a network of the prior draws cost less.
+    """
+    prior, n = PerceptronPrior((2, 2, 1)), 4
+    x = torch.tensor([[1.0, 0.2], [-0.3, 1.0], [0.7, -1.0], [-0.8, -0.4]])
+    costs = []
+    for labels in itertools.product((0, 1), repeat=n):
+        try:
+            found = exhaust(prior, 1, x, torch.arange(n), torch.tensor(labels))
+        except InputError:  # no setting fits: no code word
+            costs.append(math.inf)
+        else:
+            costs.append(-math.log2(found.solution_probability))
+    assert sum(2.0**-c for c in costs) == pytest.approx(1.0)
+    assert np.mean(costs) >= n
+    assert sum(c * 2.0**-c for c in costs if c < math.inf) < n - 0.3
+
+
 def test_the_kernel_is_the_covariance_of_wide_networks() -> None:
     task = boolean_task(6)
     prior = PerceptronPrior((7, 400, 1))
@@ -150,7 +184,9 @@ def test_steps_are_kept_and_go_on(tmp_path: Path) -> None:
     steps = [Step(f"s{i}", "squares", square, {"value": i}) for i in range(3)]
     assert Workshop(tmp_path, None, jobs=1).run(steps[:2])["s1"] == {"square": 1}
     seen: list[float] = []
-    again = Workshop(tmp_path, lambda share, text: seen.append(share), jobs=1).run(steps)
+    shop = Workshop(tmp_path, lambda share, text: seen.append(share), jobs=1)
+    again = shop.run(steps)
+    assert shop.seconds >= sum(json.loads(p.read_text())["seconds"] for p in tmp_path.glob("s[01].json")) > 0.0
     assert list(again) == ["s0", "s1", "s2"]
     assert CALLS == [0, 1, 2]  # the first two came from the folder
     assert seen == sorted(seen)
@@ -162,6 +198,11 @@ def test_a_foreign_or_damaged_step_is_refused_by_name(tmp_path: Path) -> None:
     Workshop(tmp_path, None, jobs=1).run([step])
     with pytest.raises(CheckpointError, match="another study"):
         Workshop(tmp_path, None, jobs=1).run([replace(step, arguments={"value": 4})])
+    whole = json.loads((tmp_path / "s.json").read_text())
+    for part in ("result", "seconds"):
+        (tmp_path / "s.json").write_text(json.dumps({k: v for k, v in whole.items() if k != part}))
+        with pytest.raises(CheckpointError, match=r"s\.json is damaged"):
+            Workshop(tmp_path, None, jobs=1).run([step])
     (tmp_path / "s.json").write_text('{"schema": "pindown')
     with pytest.raises(CheckpointError, match=r"s\.json is damaged"):
         Workshop(tmp_path, None, jobs=1).run([step])

@@ -88,4 +88,4 @@ def study(
         shutil.rmtree(kept)
     if not quiet:
         show(result.summary(), error=json == STDOUT)
-        show(f"Report: {out / _REPORT}", error=json == STDOUT)
+        show(f"Report with every figure: {out / _REPORT}", error=json == STDOUT)

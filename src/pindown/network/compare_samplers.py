@@ -163,23 +163,32 @@ class _Comparison:
         return chosen[groups], ~chosen[groups]
 
     def held_out(self) -> Estimate:
-        """The separation on held-out halves, mean over splits; its error is that of one half's draws."""
-        values = np.empty(self.times)
+        """The separation on held-out halves, mean over splits; its error is that over independent groups."""
+        values, variances = np.empty(self.times), np.empty(self.times)
         for i in range(self.times):
             mine = self.rng.permutation(self.a.size) < self.a.size // 2
             theirs, other = self._parted(self.b.size // 2)
-            values[i] = stats.held_out_separation(
-                self._counts(0, mine), self._counts(1, theirs), self._counts(0, ~mine), self._counts(1, other)
-            )
-        value = float(values.mean())
-        # The mean over splits uses all draws, so its error is about that of a share measured on all of them.
-        share = min(max((1.0 + value) / 2.0, 0.0), 1.0)
-        effective = 1.0 / float((self._sizes(1) ** 2).sum())
-        variance = share * (1.0 - share) * (1.0 / self.a.size + 1.0 / effective)
-        return Estimate(value, math.sqrt(variance), "1", reference="below the total variation in the mean")
+            chosen = stats.preferred(self._counts(0, mine), self._counts(1, theirs))
+            values[i] = stats.held_out_separation(chosen, self._counts(0, ~mine), self._counts(1, other))
+            variances[i] = self._variance_of_share(0, chosen, ~mine) + self._variance_of_share(1, chosen, other)
+        # The mean over splits uses all draws, so its error is about that of a share measured on both halves.
+        known = variances[np.isfinite(variances)]
+        error = math.sqrt(float(known.mean()) / 2.0) if len(known) else math.nan
+        groups = min(len(np.unique(g)) for g in self.groups)
+        return Estimate(
+            float(values.mean()), error, "1",
+            reference="below the total variation in the mean", dof=float(groups - 1),
+        )  # fmt: skip
 
-    def _sizes(self, which: int) -> Counts:
-        return np.bincount(self.groups[which]) / len(self.ids[which])
+    def _variance_of_share(self, which: int, chosen: NDArray[np.bool_], keep: NDArray[np.bool_]) -> float:
+        """Of the share of the kept draws that show a chosen function, by the spread over groups; NaN of one group."""
+        groups = np.unique(self.groups[which][keep], return_inverse=True)[1]
+        n, clusters = int(keep.sum()), int(groups.max()) + 1
+        hit = chosen[self.ids[which][keep]].astype(np.float64)
+        off = np.bincount(groups, weights=hit - hit.mean())
+        # No draw or every draw hit: one more of either kind (Agresti and Coull 1998) keeps the error above zero.
+        least = (n + 1.0) / (n + 2.0) ** 2 / n
+        return clusters / (clusters - 1) * max(float((off**2).sum()) / n**2, least) if clusters > 1 else math.nan
 
     def error(self, statistic: Callable[[Counts, Counts], float]) -> float:
         """Standard deviation over bootstrap samples."""

@@ -20,6 +20,7 @@ __all__ = [
     "log_count_correlation",
     "merged_relative_entropy",
     "plug_in_total_variation",
+    "preferred",
     "rank_correlation",
 ]
 
@@ -112,14 +113,25 @@ def _cells(a: Counts, b: Counts) -> tuple[Counts, Counts, tuple[float, float], t
     return p * scale_p, q * scale_q, (only_a * scale_p, unseen_b), (unseen_a, only_b * scale_q)
 
 
-def held_out_separation(a: Counts, b: Counts, a_held: Counts, b_held: Counts) -> float:
-    """``P(A) − Q(A)`` on held-out draws for the set ``A`` of functions that the first sampler showed more often.
+def preferred(a: Counts, b: Counts) -> NDArray[np.bool_]:
+    """Functions that the first sampler shows more often.
+
+    Those that neither has shown count among them where more of its mass is there: a sampler may prefer many functions
+    each of which is rare. That mass is the share of draws whose function no other draw of either sampler has shown,
+    Good and Turing's estimate by leaving one out, which does not depend on how many draws there are of either.
+    """
+    more = a / a.sum() > b / b.sum()
+    unseen_a, unseen_b = ((x == 1) & (y == 0) for x, y in ((a, b), (b, a)))
+    return more | ((a + b == 0) & (unseen_a.sum() / a.sum() > unseen_b.sum() / b.sum()))
+
+
+def held_out_separation(chosen: NDArray[np.bool_], a_held: Counts, b_held: Counts) -> float:
+    """``P(A) − Q(A)`` on held-out draws for the set ``A`` of functions that were chosen on others.
 
     For any set that does not depend on the draws it is measured on, ``P(A) − Q(A)`` is at most the total variation and
     its estimate has no bias: this is below the total variation in the mean, and 0 for one sampler against itself.
     """
-    more = a / a.sum() > b / b.sum()
-    return float(a_held[more].sum() / a_held.sum() - b_held[more].sum() / b_held.sum())
+    return float(a_held[chosen].sum() / a_held.sum() - b_held[chosen].sum() / b_held.sum())
 
 
 def rank_correlation(a: Counts, b: Counts) -> float:

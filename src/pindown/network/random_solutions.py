@@ -37,7 +37,7 @@ _FIRST = 8  # examples that are looked at first
 _HIDDEN, _LAST = 64, 1024
 _WORTH_BITS = 22.0  # from which splitting costs less than waiting
 _PILOT = 2**24
-_SPLITTING_RUNS = 6
+_SPLITTING_RUNS, _SPLITTING = 6, Settings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,8 @@ def random_solutions(
     draws: int = 2**28,
     margin: float = 0.0,
     engine: Literal["auto", "rejection", "splitting"] = "auto",
+    repeats: int = _SPLITTING_RUNS,
+    settings: Settings = _SPLITTING,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
@@ -104,6 +106,8 @@ def random_solutions(
         margin: the margin asked for.
         engine: ``"auto"`` takes rejection, and splitting where the first 2²⁴ draws show that a solution is rarer than
             about 22 bits.
+        repeats: independent runs of splitting, four or more for a comparison of samplers.
+        settings: of splitting.
         seed: everything random follows from it.
         checkpoint: folder for unfinished work; the same call with it goes on from there to the same answer.
         progress: called with the share done and a text.
@@ -137,7 +141,7 @@ def random_solutions(
         found = _rejection(prior, x.float(), signs, count, draws, margin, seed, checkpoint, progress, stop_early)
         if found is not None:
             return found
-    return _splitting(prior, x.float(), y, count, margin, seed, checkpoint, progress)
+    return _splitting(prior, x.float(), y, count, margin, repeats, settings, seed, checkpoint, progress)
 
 
 def solution_bits(hits: np.ndarray, pairs: int, reference: str) -> Estimate:
@@ -274,15 +278,15 @@ class _MarginLoss:
 
 
 def _splitting(
-    prior: PerceptronPrior, x: Tensor, y: Tensor, count: int, margin: float, seed: int,
-    checkpoint: str | Path | None, progress: Progress | None,
+    prior: PerceptronPrior, x: Tensor, y: Tensor, count: int, margin: float, repeats: int, settings: Settings,
+    seed: int, checkpoint: str | Path | None, progress: Progress | None,
 ) -> RandomSolutions:  # fmt: skip
     tell = None if progress is None else (lambda share, text: progress(share, f"random solutions by splitting: {text}"))
     # Below, not at: a margin of exactly 0 is a tie, which counts as an error.
     profile = measure(
         Gaussian(prior.dim, dtype=torch.float32), _MarginLoss(prior, x, y), tolerance=-max(margin, 1e-9),
-        engine="splitting", repeats=_SPLITTING_RUNS, seed=child_seed(seed, 0x5B17), jobs=1,
-        checkpoint=None if checkpoint is None else Path(checkpoint) / "splitting", progress=tell, settings=Settings(),
+        engine="splitting", repeats=repeats, seed=child_seed(seed, 0x5B17), jobs=1,
+        checkpoint=None if checkpoint is None else Path(checkpoint) / "splitting", progress=tell, settings=settings,
     )  # fmt: skip
     estimate = profile.bits(profile.tolerance)
     estimate = replace(estimate, reference=prior.reference)
@@ -293,13 +297,13 @@ def _splitting(
             raise
         none = torch.empty(0)
         return RandomSolutions(
-            prior, torch.empty((0, prior.dim)), none.long(), none, profile.evaluations, _SPLITTING_RUNS, estimate,
+            prior, torch.empty((0, prior.dim)), none.long(), none, profile.evaluations, repeats, estimate,
             "splitting",
         )  # fmt: skip
     points = prior.from_normal(drawn.points.float())
     smallest = prior.margins(points, x, y).amin(-1)
     return RandomSolutions(
-        prior, points, torch.as_tensor(drawn.runs), smallest, profile.evaluations, _SPLITTING_RUNS, estimate,
+        prior, points, torch.as_tensor(drawn.runs), smallest, profile.evaluations, repeats, estimate,
         "splitting",
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that the reader can sort and copy as CSV.
+    """A table that the reader can sort and copy as CSV; ``folded`` where it is opened only on demand and on paper.
 
     Raises:
         InputError: where a row has another number of cells than there are columns.
@@ -46,6 +46,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     note: str = ""
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for i, row in enumerate(self.rows):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pindown.errors import CheckpointError
 from pindown.estimate import Estimate
+from pindown.files import write_atomically
 from pindown.report import charts, notation
 from pindown.report.blocks import Block, Column, Figure, Notice, Row, Section, Table
+from pindown.report.page import render_page
 from pindown.report.reader import Reader, read_as
 from pindown.report.study import comparison_blocks
 from pindown.report.study_records import Named, Samplers
 
-__all__ = ["comparison_sections", "samplers_sections"]
+__all__ = ["comparison_sections", "samplers_sections", "write_samplers_report"]
 
 _SAMPLERS = "pindown/sampler-comparison/1"
 _LIMITS = ("A difference that is not resolved is not shown to be none: its interval says how large it may still be.",)
@@ -264,3 +267,14 @@ def samplers_sections(record: Mapping[str, Any]) -> list[Section]:
 
 def _stated(e: Estimate) -> str:
     return charts.figure_text(e).replace("≥", "at least").replace("≤", "at most")
+
+
+def write_samplers_report(record: Mapping[str, Any], path: str | Path) -> None:
+    """Write one comparison of samplers as one self-contained HTML file, whole or not at all.
+
+    Raises:
+        CheckpointError: where the record is of another schema or damaged.
+        OutputError: where the file cannot be written.
+    """
+    subtitle = "Does an optimiser find functions as often as random solutions do?"
+    write_atomically(path, render_page("Two samplers", samplers_sections(record), subtitle=subtitle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,12 @@ __all__ = ["comparison_blocks", "study_sections", "write_study_report"]
 _TONES: Mapping[str, Literal["good", "caution", "bad"]] = {
     "supported": "good", "refuted": "bad", "undecided": "caution",
 }  # fmt: skip
+_LONG = 12  # rows of a table that is not open from the start
 _AMONG = {
     "all": "all random solutions",
     "margins as large": "those of margins as large",
-    "margins as large for their size": "as large for their size",
+    "the same margins": "of the same margins",
+    "the same margins for their size": "of the same margins for their size",
 }
 
 
@@ -52,7 +55,8 @@ def write_study_report(record: Mapping[str, Any], path: str | Path) -> None:
         ("pindown", found.version or "version not recorded"),
         ("Made", found.created),
         ("Seed", notation.count(found.seed)),
-        ("Time", notation.duration(found.seconds)),
+        ("Time of this call", notation.duration(found.seconds)),
+        ("Processor time", notation.duration(sum(a.seconds for a in found.answers))),
         ("Sizes", "full" if found.full else "default"),
         *((k, v) for k, v in found.environment.items()),
     ]
@@ -89,7 +93,12 @@ def _section(a: Answer) -> Section:
     if a.figures:
         rows: list[Row] = [[f.group, f.name, f.value, f.value.unit if f.value.unit != "1" else ""] for f in a.figures]
         blocks.append(
-            Table("Figures", [Column("of"), Column("what"), Column("value", estimate=True), Column("unit")], rows)
+            Table(
+                "Figures",
+                [Column("of"), Column("what"), Column("value", estimate=True), Column("unit")],
+                rows,
+                folded=len(rows) > _LONG,
+            )
         )
     counted = {o: sum(v.outcome == o for v in a.verdicts) for o in _TONES}
     said = ", ".join(f"{n} {o}" for o, n in counted.items() if n)
@@ -122,7 +131,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
             if c.among == among
         }
         values = [own[n].held_out_total_variation if n in own else None for n in names]
-        offset = 0.22 * (i - (len(present) - 1) / 2)
+        offset = 0.6 / max(len(present), 3) * (i - (len(present) - 1) / 2)
         traces += charts.estimates(
             [y + offset for y in range(len(names))], values, i, _AMONG[among],
             texts=[f"{n}, {among}: {charts.figure_text(v)}" for n, v in zip(names, values, strict=True)],
@@ -138,7 +147,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
                 "showlegend": True,
                 "xaxis": charts.axis("total variation on held-out draws"),
                 "yaxis": {
-                    "tickvals": list(range(len(names))), "ticktext": [charts.plain(n, 60) for n in names],
+                    "tickvals": list(range(len(names))), "ticktext": [_broken(n) for n in names],
                     "autorange": "reversed", "automargin": True,
                 },
             },
@@ -149,8 +158,13 @@ def _distances(compared: Sequence[Named]) -> Figure:
         ),
         caption="Measured on draws that had no part in choosing where the samplers differ: 0 in the mean for one "
         "sampler against itself, and no more than the total variation. Bars: 95% intervals.",
-        height=120 + 46 * len(names),
+        height=120 + max(46, 16 * len(present)) * len(names),
     )  # fmt: skip
+
+
+def _broken(label: str) -> str:
+    """A label of a row in lines that leave room for the chart on a phone."""
+    return "<br>".join(charts.plain(line, 40) for line in textwrap.wrap(label, 22)[:4])
 
 
 def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
@@ -181,7 +195,7 @@ def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
                 "showlegend": len(names) > 1,
                 "xaxis": axis,
                 "yaxis": {
-                    "tickvals": list(range(len(rows))), "ticktext": [charts.plain(r, 60) for r in rows],
+                    "tickvals": list(range(len(rows))), "ticktext": [_broken(r) for r in rows],
                     "autorange": "reversed", "automargin": True,
                 },
             },
@@ -244,9 +258,10 @@ def _scatter(compared: Sequence[Named]) -> Figure:
 
 
 def _table(compared: Sequence[Named]) -> Table:
+    several = _tasks(compared) > 1
     columns = [
-        Column("task"), Column("optimiser"), Column("random solutions"),
-        Column("runs that fit", estimate=True, percent=True),
+        *([Column("task")] if several else []), Column("optimiser"), Column("random solutions"),
+        Column("runs that fit", estimate=True, percent=True), Column("runs compared", digits=0),
         Column("random draws", digits=0), Column("total variation", estimate=True), Column("null", estimate=True),
         Column("unseen merged", estimate=True), Column("held out", estimate=True),
         Column("relative entropy, bits", estimate=True), Column("entropy, runs", estimate=True),
@@ -258,11 +273,12 @@ def _table(compared: Sequence[Named]) -> Table:
     for c in compared:
         s = c.comparison
         rows.append(
-            [c.task, c.name, c.among, s.reached, s.random_draws, s.total_variation, s.null,
-             s.corrected_total_variation, s.held_out_total_variation, s.relative_entropy, s.entropy_bits.optimiser,
-             s.entropy_bits.random, s.unseen.optimiser, s.unseen.random, s.rank_correlation, s.log_correlation]
+            [*([c.task] if several else []), c.name, c.among, s.reached, s.draws, s.random_draws, s.total_variation,
+             s.null, s.corrected_total_variation, s.held_out_total_variation, s.relative_entropy,
+             s.entropy_bits.optimiser, s.entropy_bits.random, s.unseen.optimiser, s.unseen.random, s.rank_correlation,
+             s.log_correlation]
         )  # fmt: skip
-    return Table("Optimisers against random solutions", columns, rows)
+    return Table("Optimisers against random solutions", columns, rows, folded=len(rows) > _LONG)
 
 
 def _curves(title: str, curves: Sequence[Curve]) -> Figure:

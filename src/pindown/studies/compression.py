@@ -85,7 +85,7 @@ def compression(
         subject, tuple(answers), seed, full, time.perf_counter() - began,
         datetime.now(UTC).isoformat(timespec="seconds"), version("pindown"),
         {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
-         "cores": str(joblib_cores())},
+         "processor": _processor(), "cores": str(joblib_cores())},
     )  # fmt: skip
 
 
@@ -94,6 +94,14 @@ def joblib_cores() -> int:
     from joblib import cpu_count
 
     return int(cpu_count())
+
+
+def _processor() -> str:
+    """The processor's name, as Linux tells it, or what Python knows."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
 
 
 def _part(tell: Progress | None, i: int, n: int, question: int) -> Progress | None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pindown.engine.settings import Settings
 from pindown.estimate import Estimate
 from pindown.network.ensemble_training import EnsembleOptimiser, train_ensemble
 from pindown.network.function_sample import FunctionSample
@@ -19,7 +20,7 @@ from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.random_solutions import random_solutions
 from pindown.studies.tasks import BinaryTask, boolean_task, digit_pair_task, random_labels
 
-__all__ = ["Found", "draw_random", "make_task", "train_runs"]
+__all__ = ["Found", "clustered_mean", "draw_random", "make_task", "train_runs"]
 
 
 def make_task(spec: Mapping[str, Any]) -> BinaryTask:
@@ -34,14 +35,18 @@ def make_task(spec: Mapping[str, Any]) -> BinaryTask:
 
 
 def draw_random(
-    *, task: Mapping[str, Any], widths: tuple[int, ...], count: int, draws: int, margin: float = 0.0,
-    law: str = "normal", seed: int = 0,
+    *, task: Mapping[str, Any], widths: tuple[int, ...], count: int, draws: int = 1, margin: float = 0.0,
+    law: str = "normal", seed: int = 0, split: tuple[int, int] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Random solutions of a task."""
+    """Random solutions of a task: by rejection, or with ``split`` by that many runs of that many particles each."""
     data = make_task(task)
     prior = PerceptronPrior(tuple(widths), law=law)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"engine": "rejection"}
+    if split is not None:
+        repeats, particles = split
+        how = {"engine": "splitting", "repeats": repeats, "settings": Settings(splitting_particles=particles)}
     found = random_solutions(
-        prior, data.train_x, data.train_y, count=count, draws=draws, margin=margin, engine="rejection", seed=seed
+        prior, data.train_x, data.train_y, count=count, draws=draws, margin=margin, seed=seed, **how
     )
     return {
         **_record(prior, data, found.points, found.groups), "attempted": len(found), "draws": found.draws,
@@ -117,11 +122,22 @@ class Found:
 
     def mean(self, values: NDArray[Any], reference: str) -> Estimate:
         """A mean over draws with the error of independent groups."""
-        if not len(values):
-            return Estimate(float("nan"), float("nan"), "1", reference=reference)
-        mean = float(values.mean())
-        sums = np.bincount(np.unique(self.groups, return_inverse=True)[1], weights=values.astype(float) - mean)
-        return Estimate(mean, float(np.sqrt((sums**2).sum()) / len(values)), "1", reference=reference)
+        return clustered_mean(values, self.groups, reference)
+
+
+def clustered_mean(values: NDArray[Any], groups: NDArray[np.int64], reference: str) -> Estimate:
+    """A mean over draws of values from 0 to 1, with the error of independent groups of them."""
+    if not len(values):
+        return Estimate(float("nan"), float("nan"), "1", reference=reference)
+    mean = float(values.mean())
+    each = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(each, weights=values.astype(float) - mean)
+    error = float(np.sqrt((sums**2).sum()) / len(values))
+    n = int(each.max()) + 1
+    if error == 0.0:  # all alike, where Agresti and Coull (1998) keep the error above zero
+        p = (n * mean + 2.0) / (n + 4.0)
+        error = math.sqrt(p * (1.0 - p) / (n + 4.0))
+    return Estimate(mean, error, "1", reference=reference, support=(0.0, 1.0))
 
 
 def optimiser_record(how: EnsembleOptimiser) -> dict[str, Any]:

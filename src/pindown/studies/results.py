@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Answer", "CompressionStudy", "Curve", "Figure", "Lane", "NamedComparison", "Point", "Verdict"]
+
+_COLUMNS = 79  # narrower than a terminal, so that no line is broken twice
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Answer:
         verdicts: one for each claim.
         figures, curves, comparisons: what was measured.
         notes: what the figures do not say, and what could not be measured.
-        seconds: how long it took, all workers together.
+        seconds: processor time, all workers together.
         lanes: figures of several measures on one axis.
     """
 
@@ -167,15 +170,18 @@ class CompressionStudy(Record, schema="pindown/compression-study/2"):
         raise KeyError(question)
 
     def summary(self) -> str:
-        """Verdicts and figures as plain text."""
-        lines: list[str] = []
+        """Verdicts with what decided them, and notes, as plain text; figures are in :meth:`to_dataframe`."""
+        blocks: list[str] = []
         for a in self.answers:
-            lines += ["", f"Question {a.question}. {a.title}"]
+            lines = [f"Question {a.question}. {a.title}"]
             for v in a.verdicts:
-                lines += [f"  {v.outcome}: {v.claim}", f"    {v.because}"]
-            lines += [f"  {f.group}: {f.name} {f.value}" for f in a.figures]
-            lines += [f"  Note: {n}" for n in a.notes]
-        return "\n".join(lines[1:])
+                lines += [_filled(f"{v.outcome}: {v.claim}", 2), _filled(v.because, 6)]
+            lines += [_filled(f"Note: {n}", 2) for n in a.notes]
+            lines.append(
+                f"  {len(a.figures)} figures, {len(a.comparisons)} comparisons; {a.seconds:.0f} processor seconds"
+            )
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each figure."""
@@ -196,3 +202,10 @@ class CompressionStudy(Record, schema="pindown/compression-study/2"):
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def _filled(text: str, indent: int) -> str:
+    """A paragraph that hangs by two more columns than its first line."""
+    return textwrap.fill(
+        text, _COLUMNS, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2), break_on_hyphens=False
+    )

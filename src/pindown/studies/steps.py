@@ -19,7 +19,7 @@ from pindown.files import write_atomically
 
 __all__ = ["Step", "Workshop"]
 
-SCHEMA = "pindown/study-step/1"
+SCHEMA = "pindown/study-step/2"
 Progress = Callable[[float, str], None]
 
 
@@ -55,6 +55,9 @@ class Workshop:
         checkpoint: folder for finished steps; a call with it skips those that are there.
         progress: called with the share done and a text.
         jobs: worker processes; by default what ``joblib.parallel_config`` says, else one for each core.
+
+    Attributes:
+        seconds: processor time of the steps asked for so far, all workers together, with those that were kept before.
     """
 
     def __init__(self, checkpoint: str | Path | None, progress: Progress | None, jobs: int | None = None) -> None:
@@ -77,7 +80,9 @@ class Workshop:
         """
         if len({s.key for s in steps}) != len(steps):
             raise InputError("steps of one name", "a name of its own for each")
-        done = {s.key: r for s in steps if (r := self._load(s)) is not None}
+        kept = {s.key: r for s in steps if (r := self._load(s)) is not None}
+        done = {key: result for key, (result, _) in kept.items()}
+        self.seconds += sum(seconds for _, seconds in kept.values())
         todo = [s for s in steps if s.key not in done]
         total = sum(s.cost for s in steps)
         share = total - sum(s.cost for s in todo)
@@ -85,7 +90,7 @@ class Workshop:
         for step, (result, seconds) in zip(todo, self._results(todo), strict=True):
             self.seconds += seconds
             done[step.key] = result
-            self._save(step, result)
+            self._save(step, result, seconds)
             share += step.cost
             self._tell(share / total, step.words)
         return {s.key: done[s.key] for s in steps}
@@ -106,7 +111,8 @@ class Workshop:
             start, width = self._window
             self.progress(start + width * min(1.0, share), text)
 
-    def _load(self, step: Step) -> Any:
+    def _load(self, step: Step) -> tuple[Any, float] | None:
+        """A kept result and the seconds that it took."""
         if self.folder is None:
             return None
         path = self.folder / f"{step.key}.json"
@@ -123,18 +129,20 @@ class Workshop:
             raise CheckpointError(
                 f"checkpoint {path} belongs to another study", "the same questions, seed and sizes", remedy
             )
-        return state["result"]
+        if "result" not in state or not isinstance(state.get("seconds"), int | float):
+            raise CheckpointError(f"checkpoint {path} is damaged (no result or no time)", "a complete file", remedy)
+        return state["result"], float(state["seconds"])
 
-    def _save(self, step: Step, result: Any) -> None:
+    def _save(self, step: Step, result: Any, seconds: float) -> None:
         if self.folder is not None:
-            record = {"schema": SCHEMA, "mark": step.mark, "result": result}
+            record = {"schema": SCHEMA, "mark": step.mark, "seconds": seconds, "result": result}
             write_atomically(self.folder / f"{step.key}.json", json.dumps(record, allow_nan=False))
 
 
 def _timed(run: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, float]:
-    began = time.perf_counter()
+    began = time.process_time()
     # What comes out is what a resumed run would read: plain JSON values.
-    return json.loads(json.dumps(run(**arguments), allow_nan=False)), time.perf_counter() - began
+    return json.loads(json.dumps(run(**arguments), allow_nan=False)), time.process_time() - began
 
 
 def _alone(run: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, float]:

@@ -52,7 +52,7 @@ def alike(claim: str, compared: Sequence[tuple[str, SamplerComparison]]) -> Verd
 
 
 def gap_closed(claim: str, pairs: Sequence[tuple[str, SamplerComparison, SamplerComparison]]) -> Verdict:
-    """Whether random solutions of margins as large as the optimiser's are as the optimiser's: (name, all, those)."""
+    """Whether random solutions of such margins are as the optimiser's: (name, against all, against those)."""
     rule = (
         f"Of the optimisers whose total variation on held-out draws is above {MATERIAL:g} with its 95% interval: "
         "supported where for every one it falls to less than half with its interval; refuted where for some it stays "
@@ -65,8 +65,8 @@ def gap_closed(claim: str, pairs: Sequence[tuple[str, SamplerComparison, Sampler
     for name, a, b in wide:
         before, after = a.held_out_total_variation, b.held_out_total_variation
         rest = after.value - 0.5 * before.value
-        error = math.hypot(after.stderr, 0.5 * before.stderr)
-        left.append((name, rest - _Z * error, rest + _Z * error, a, b))
+        half = math.hypot(_half(after), 0.5 * _half(before))
+        left.append((name, rest - half, rest + half, a, b))
     supported = all(high < 0 for _, _, high, _, _ in left)
     refuted = any(low > 0 for _, low, _, _, _ in left)
     most = max(left, key=lambda row: row[1])
@@ -91,6 +91,12 @@ def slope_differs(claim: str, optimiser: Estimate, random: Estimate) -> Verdict:
     refuted = gain - _Z * error > 0
     because = f"Change of the error from narrow to wide: optimiser {optimiser}, random solutions {random}."
     return Verdict(claim, decide(supported, refuted), rule, because)
+
+
+def _half(e: Estimate) -> float:
+    """Half of the 95% interval, by Student's t where few groups stand behind the error."""
+    low, high = e.interval()
+    return (high - low) / 2.0
 
 
 def _low(e: Estimate) -> float:

@@ -93,7 +93,7 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => plots.some((p) => p.clientWidth !== Number(p.dataset.drawn)) && drawAll(), 120);
   };
-  const methods = [...document.querySelectorAll("details.method")];
+  const methods = [...document.querySelectorAll("details.method, details.fold")];
   const printing = (on) => {
     if (on === root.classList.contains("printing")) return;
     for (const method of methods) {
