@@ -51,7 +51,7 @@ def programmes() -> list[LinearProgram]:
 
 
 def changed_costs(problem: LinearProgram, change: float | None, count: int) -> np.ndarray:
-    """Costs ``(count, n)``: the own ones, each changed by up to so much, or uniform rewards where there is no change."""
+    """Costs ``(count, n)``: the own ones, each changed by up to so much; uniform rewards where ``change`` is None."""
     rng, n = np.random.default_rng(1), len(problem.costs)
     if change is None:
         return problem.costs_of(rng.uniform(size=(count, n)))
