@@ -130,7 +130,8 @@ def layer_sections(c: Convergence) -> list[Section]:
         spec={"data": data, "layout": {"xaxis": charts.axis("layer", tickvals=at),
                                        "yaxis": charts.axis("bits", rangemode="tozero")}},
         summary=sentence, table=table,
-        caption="What is left of the start can only fall. What the last layer can see of a layer can only rise.", height=320,
+        caption="What is left of the start can only fall. What the last layer can see of a layer can only rise.",
+        height=320,
     )  # fmt: skip
     method = [
         "Left of the start: the mutual information between the start and a layer, which is the relative entropy that "

@@ -94,6 +94,7 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         for i in shown
     ]  # fmt: skip
     labels = [("▶ " if i.verdict == "resource" else "") + row_label(i.name, 26) for i in shown]
+    left = 30 + 7 * min(23, max(map(len, labels)))
     boxes = [
         {"type": "rect", "x0": -0.5, "x1": len(names) - 0.5, "y0": y - 0.46, "y1": y + 0.46,
          "line": {"color": "@s2", "width": 3}}
@@ -120,18 +121,18 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
                              side="top", showgrid=False, zeroline=False, range=[-0.5, len(names) - 0.5]),
         "yaxis": charts.axis("", tickvals=list(range(len(shown))), ticktext=labels, showgrid=False, zeroline=False,
                              range=[-0.5, len(shown) - 0.5]),
-        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 70, "l": 30 + 7 * min(23, max(map(len, labels)))},
+        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 70, "l": left},
     }  # fmt: skip
     rows: list[Row] = [[i.name, *(i.wanted[n].value for n in names), i.robustness, i.verdict] for i in ranked]
     columns = [Column("name"), *(Column(n, percent=True) for n in names), Column("least", estimate=True, percent=True)]
     some = ", ".join(i.name for i in ranked if i.verdict == "resource") or "none"
-    left = f" The {_SHOWN} of {len(ranked)} that are wanted most." if len(ranked) > _SHOWN else ""
+    rest = f" The {_SHOWN} of {len(ranked)} that are wanted most." if len(ranked) > _SHOWN else ""
     return Figure(
         title="Who wants what",
         spec={"data": [cells, numbers], "layout": layout},
         summary=f"Wanted under every prior: {some}.",
         table=Table("Shares of objectives", [*columns, Column("verdict")], rows),
-        caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{left}",
+        caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{rest}",
         height=110 + 34 * len(shown),
     )
 
