@@ -130,8 +130,13 @@ def landscape(
     search = _Searches(problem, objective, profile.tolerance, budget, starts, seed, _bits_at(profile, target))
     modes, blocks = search.run(target, has_gradient, lambda s, t: tell(_TARGET + _CONSTRAINTS + 0.4 * s, t))
     there = [m.name for m in modes if m.solved]
-    if there and target.kind == "lower_bound":
-        notes.append(f"It can be reached: {', '.join(there)} search arrived. What its bits are takes more particles=.")
+    if there and target.status is Status.EXTINCT:
+        # What the runs missed may hold more than what they followed, so that their bound is none.
+        target = replace(target, status=Status.NOT_CONVERGED)
+        notes[-1] = (
+            f"The runs on the target died out above it, and {', '.join(there)} search arrived: they missed where it "
+            "lies, so that their bits are no bound. Raise particles= or repeats=."
+        )
     own_rng = torch_generator(seed, 0xD1)
     direction = random_direction(problem.space.dim, objective if has_gradient else None, own_rng)
     tell(1.0, "done")
