@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pindown import MDP, Chain, Economy, LinearProgram, convergence, empowerment, power
+from pindown import MDP, Chain, Economy, InputError, LinearProgram, convergence, empowerment, power
 from pindown.resources.capacity import capacity
 from pindown.resources.families import Family
 from pindown.resources.highs import make_solver
@@ -294,3 +294,12 @@ def test_volume_gained_by_a_unit() -> None:
     assert gain["row 0"].stderr < 0.15
     assert abs(gain["row 0"].value - 2.0) < 4 * gain["row 0"].stderr
     assert abs(gain["row 1"].value) < 4 * gain["row 1"].stderr  # slack: nothing to gain
+
+
+def test_volume_where_only_the_rows_bound_what_can_be_done() -> None:
+    """The same triangle without bounds of its own; and a column that nothing bounds."""
+    gain = volume_gains(LinearProgram([1.0, 1.0], [[1.0, 1.0]], high=[1.0]))["row 0"]
+    assert gain.stderr < 0.15
+    assert abs(gain.value - 2.0) < 4 * gain.stderr
+    with pytest.raises(InputError, match="'column 1' is not bounded"):
+        volume_gains(LinearProgram([1.0, 1.0], [[1.0, -1.0]], high=[1.0]))
