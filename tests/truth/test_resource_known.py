@@ -297,9 +297,9 @@ def test_volume_gained_by_a_unit() -> None:
 
 
 def test_volume_where_only_the_rows_bound_what_can_be_done() -> None:
-    """The same triangle without bounds of its own; and a column that nothing bounds."""
+    """The same triangle without bounds of its own; and columns that nothing bounds."""
     gain = volume_gains(LinearProgram([1.0, 1.0], [[1.0, 1.0]], high=[1.0]))["row 0"]
     assert gain.stderr < 0.15
     assert abs(gain.value - 2.0) < 4 * gain.stderr
-    with pytest.raises(InputError, match="'column 1' is not bounded"):
+    with pytest.raises(InputError, match="'column 0' is not bounded"):
         volume_gains(LinearProgram([1.0, 1.0], [[1.0, -1.0]], high=[1.0]))
