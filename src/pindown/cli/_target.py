@@ -126,7 +126,7 @@ def _named(target: str, kinds: tuple[type[T], ...], wanted: str, default: str = 
         raise InputError(f"no file at {path}", f"a Python file, as in my_module.py:{default}", "check the path")
     loaded = sys.modules.get(path.stem)
     again = loaded is not None and Path(str(getattr(loaded, "__file__", ""))).resolve() == path.resolve()
-    found = getattr(loaded if again else _import(path), name, None)
+    found: object = getattr(loaded if again else _import(path), name, None)
     if found is None:
         raise InputError(f"{path} has nothing named {name!r}", wanted, "name it behind a colon")
     if callable(found) and not isinstance(found, kinds):

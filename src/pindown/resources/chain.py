@@ -46,8 +46,10 @@ class LayerRecord:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> LayerRecord:
         """Read back what :meth:`to_dict` wrote."""
-        figures = (Estimate.from_dict(record[name]) for name in ("information", "visible"))
-        return cls(int(record["layer"]), int(record["states"]), *figures, int(record["alike"]))
+        return cls(
+            int(record["layer"]), int(record["states"]), Estimate.from_dict(record["information"]),
+            Estimate.from_dict(record["visible"]), int(record["alike"]),
+        )  # fmt: skip
 
 
 class Chain:

@@ -57,7 +57,8 @@ def volume_gains(
     equal = np.flatnonzero(problem.low == problem.high)
     if equal.size:
         raise InputError(f"row {problem.rows[int(equal[0])]!r} is an equation", "rows that leave some volume")
-    space = Box(*(torch.from_numpy(ends) for ends in _bounds(problem)))
+    lower, upper = _bounds(problem)
+    space = Box(torch.from_numpy(lower), torch.from_numpy(upper))
     names = list(problem.rows)
     found: list[Estimate] = []
     for i in range(-1, len(names)):
