@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pindown.errors import InputError, PindownError
 
@@ -138,7 +138,7 @@ def _named(target: str, kinds: tuple[type[T], ...], wanted: str, default: str = 
             raise _raised(f"{name}() in {path}", path, error) from error
     if not isinstance(found, kinds):
         raise InputError(f"{name} in {path} is a {type(found).__name__}", wanted)
-    return found
+    return cast("T", found)  # callables among the kinds confuse the checker
 
 
 def target_modules(target: str | None) -> list[ModuleType]:
