@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtri
 
 from pindown.errors import InputError
 
@@ -92,18 +92,23 @@ def r_hat(chains: ArrayLike) -> float:
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a share (Wilson 1927).
+    r"""Wilson's score interval for a share :math:`p` of :math:`n` trials, :math:`z` the normal quantile (Wilson 1927):
+
+    .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
 
     >>> low, high = wilson_interval(0, 10)
     >>> round(low, 3), round(high, 3)
     (0.0, 0.278)
     """
-    from scipy.stats import binomtest
-
     if trials <= 0 or not 0 <= successes <= trials:
         raise InputError(f"{successes} successes in {trials} trials", "0 ≤ successes ≤ trials, trials ≥ 1")
-    ci = binomtest(successes, trials).proportion_ci(level, method="wilson")
-    return float(ci.low), float(ci.high)
+    z, p = float(ndtri(0.5 + level / 2.0)), successes / trials
+    middle = p + z * z / (2.0 * trials)
+    reach = z * math.sqrt(p * (1.0 - p) / trials + (z / (2.0 * trials)) ** 2)
+    scale = 1.0 + z * z / trials
+    low = 0.0 if successes == 0 else (middle - reach) / scale
+    high = 1.0 if successes == trials else (middle + reach) / scale
+    return low, high
 
 
 def _as_chains(chains: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 A block is left out only by a comment on the line before it that says why: ``<!-- not run: it takes an hour -->``. A
 block with a title is a file: it is written under that name, so that a later block can use it. A block that needs a data
-set says so in the same way, ``<!-- data: choices/file.csv -->``, and is skipped where that is absent.
+set says so in the same way, ``<!-- data: choices/file.csv -->``, and is skipped where that is absent; one that needs a
+package that is not always there, ``<!-- needs: gymnasium -->``, is left out where it is not.
 A page that takes longer than the default tests may say so and why, ``<!-- slow page: it trains a network -->``, and
 runs among the slow tests only.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ FENCE = re.compile(
 NOT_RUN = re.compile(r"^\s*<!-- not run: (?P<why>\S.*?) -->\s*$")
 SLOW_PAGE = re.compile(r"^<!-- slow page: \S.*? -->$", re.M)
 TITLE = re.compile(r'title="(?P<name>[\w.]+)"')
+PACKAGE = re.compile(r"^\s*<!-- needs: (?P<name>\w+) -->\s*$")
 NEEDS = re.compile(r"^\s*<!-- data: (?P<file>[\w./]+) -->\s*$")
 DATA = ROOT.parent / "shared" / "data"
 
@@ -49,12 +52,14 @@ def blocks(text: str) -> list[Block]:
         reason = NOT_RUN.match(match["before"])
         line = text.count("\n", 0, match.start("code") - 1) + 1
         data = NEEDS.match(match["before"])
+        package = PACKAGE.match(match["before"])
+        missing = package["name"] if package and find_spec(package["name"]) is None else ""
         found.append(
             Block(
                 line,
                 code,
                 title["name"] if title else "",
-                reason["why"] if reason else "",
+                reason["why"] if reason else f"{missing} is not installed" if missing else "",
                 data["file"] if data else "",
             )
         )

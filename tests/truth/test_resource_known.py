@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pindown import MDP, Chain, Economy, LinearProgram, convergence, empowerment, power
+from pindown import MDP, Chain, Economy, InputError, LinearProgram, convergence, empowerment, power
 from pindown.resources.capacity import capacity
 from pindown.resources.families import Family
 from pindown.resources.highs import make_solver
@@ -234,9 +234,72 @@ def test_frozen_lake_wants_to_end_where_rewards_are_negative() -> None:
     assert found.verdict == "under some priors"
 
 
+def test_each_of_k_alike_actions_is_wanted_by_one_in_k() -> None:
+    """Of k leaves with independent rewards each is the best with probability 1/k, and so is the way there."""
+    found = convergence(star(3), ["positive"], 600)
+    error = math.sqrt(2 / 9 / 600)
+    for name in ("action 0", "action 1", "action 2"):
+        share = found.of(name).wanted["positive"]
+        assert abs(share.count / 600 - 1 / 3) < 4 * error
+    assert found.of("0").wanted["positive"].count == 0  # nobody stays at the centre: all leave at once
+
+
+@pytest.mark.parametrize("family", ["positive", "single"])
+def test_the_order_of_actions_changes_nothing(family: str, rng: np.random.Generator) -> None:
+    """Also where many actions are equally good, as under rewards of one state alone."""
+    table = np.array([[1, 2, 0], [3, 0, 1], [3, 2, 0], [3, 4, 1], [4, 4, 4]])
+    order = rng.permutation(3)
+    names = np.array(["a", "b", "c"])
+    one = convergence(MDP(table, actions=names.tolist(), start=0), [family], 60)
+    two = convergence(MDP(table[:, order], actions=names[order].tolist(), start=0), [family], 60)
+    for item in one.items:
+        assert two.of(item.name).wanted == item.wanted, item.name
+        assert two.of(item.name).value[family].value == pytest.approx(item.value[family].value, abs=1e-9)
+    first = best_actions(MDP(table), best_values(MDP(table), np.eye(5), 0.9)).sum(axis=2)
+    assert (first > 1).any()  # there are ties, which the first action would have decided
+
+
+def test_power_and_empowerment_stand_in_the_record_of_an_environment() -> None:
+    found = convergence(star(3), ["positive", "negative"], 200, seed=2, steps=1)
+    assert found.power == tuple(power(star(3), rewards=f, objectives=200, seed=2) for f in ("positive", "negative"))
+    assert found.empowerment is not None
+    assert found.empowerment.of(0).value == pytest.approx(math.log2(3))
+    assert convergence(star(3), ["positive"], 20, steps=0).empowerment is None
+
+
+def test_where_nothing_comes_any_more_there_is_no_power() -> None:
+    """A state that leads to the end alone has its own reward and nothing else: POWER 0, not the solver's last digit."""
+    found = power(MDP([[1, 0], [2, 2], [2, 2]], ended=2), objectives=50)
+    assert found.of(1).value == found.of(1).stderr == found.of(2).value == 0.0
+    assert found.of(0).value > 0.1
+
+
+def test_prices_of_a_real_table_do_not_depend_on_demand(rng: np.random.Generator) -> None:
+    """pymrio's test system: six regions of eight sectors. Its compensation of employees stands for labour."""
+    pymrio = pytest.importorskip("pymrio")
+    system = pymrio.load_test()
+    system.calc_all()
+    a = system.A.to_numpy(dtype=float)
+    assert a.shape == (48, 48)
+    labour = system.factor_inputs.S.to_numpy(dtype=float)[0]
+    assert (labour > 0).all()
+    made, exact = Economy(a, labour), labour @ np.linalg.inv(np.eye(48) - a)
+    for _ in range(3):
+        assert np.abs(made.prices_for(rng.uniform(0.1, 1.0, 48)) / exact - 1).max() < 1e-8
+
+
 def test_volume_gained_by_a_unit() -> None:
     """x + y ≤ 1 in [0, 2]²: area 1/2; one unit more: area 2. Two bits."""
     gain = volume_gains(LinearProgram([1.0, 1.0], [[1.0, 1.0], [1.0, 0.0]], high=[1.0, 5.0], upper=2.0))
     assert gain["row 0"].stderr < 0.15
     assert abs(gain["row 0"].value - 2.0) < 4 * gain["row 0"].stderr
     assert abs(gain["row 1"].value) < 4 * gain["row 1"].stderr  # slack: nothing to gain
+
+
+def test_volume_where_only_the_rows_bound_what_can_be_done() -> None:
+    """The same triangle without bounds of its own; and columns that nothing bounds."""
+    gain = volume_gains(LinearProgram([1.0, 1.0], [[1.0, 1.0]], high=[1.0]))["row 0"]
+    assert gain.stderr < 0.15
+    assert abs(gain.value - 2.0) < 4 * gain.stderr
+    with pytest.raises(InputError, match="'column 0' is not bounded"):
+        volume_gains(LinearProgram([1.0, 1.0], [[1.0, -1.0]], high=[1.0]))

@@ -119,6 +119,10 @@ def test_records_come_back() -> None:
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert Convergence.from_dict(record).to_dict() == record
     assert len(found.to_dataframe()) == 2 * 5
+    for problem in (MDP([[1, 2], [1, -1], [2, -1]]), Chain([[0, 0, 1, 1]])):
+        record = json.loads(json.dumps(convergence(problem, ["positive"], 20).to_dict(), allow_nan=False))
+        assert Convergence.from_dict(record).to_dict() == record
+        assert record["layers"] or record["power"]
     strong = power(MDP([[1, 2], [1, -1], [2, -1]]), objectives=10)
     assert Power.from_dict(json.loads(json.dumps(strong.to_dict()))) == strong
     able = empowerment(MDP([[1, 2], [1, -1], [2, -1]]), 2)
@@ -179,6 +183,50 @@ def test_units() -> None:
         price_unit("land", {"land": " "})
 
 
+SHOP = """
+import pindown
+from pindown.resources.families import Family
+problem = pindown.Economy([[0.2]], [1.0], goods=["corn"])
+def chain():
+    return pindown.Chain([[0, 0, 1, 1]], name="pairs")
+first = Family("first", "the first alone", lambda rng, n, own: [[1.0] + [0.0] * (len(own) - 1)] * n)
+"""
+
+
+@pytest.mark.usefixtures("own_folder")
+def test_the_command_takes_problems_and_priors_in_python() -> None:
+    write(SHOP, "my_shop_module.py")
+    for target, kind, items in (("", "economy", {"corn", "labour"}), (":chain", "chain", {"layer 0, state 0"})):
+        arguments = ["resources", f"my_shop_module.py{target}", "--objectives", "20", "--json", "-", "--quiet"]
+        families = ["--family", "my_shop_module.py:first", "--family", "single"]
+        done = CliRunner().invoke(app, [*arguments, *families, "--out", f"out{target[1:]}"])
+        assert done.exit_code == 0, done.output
+        record = json.loads(done.stdout)
+        assert record["kind"] == kind
+        assert [f["name"] for f in record["families"]] == ["first", "single"]
+        assert items <= {i["name"] for i in record["items"]}
+        wanted = {i["name"]: i["wanted"]["first"]["count"] for i in record["items"]}
+        assert wanted[sorted(items)[0]] == 20  # the one good, or one of the two states that lead to the first
+
+
+@pytest.mark.usefixtures("own_folder")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["my_hop_module.py"], "no file at my_hop_module.py"),
+        (["my_bad_module.py:SHOP"], "nothing named 'SHOP'"),
+        (["my_bad_module.py:first"], "first in my_bad_module.py is a Family"),
+        (["my_bad_module.py", "--family", "my_bad_module.py:problem"], "problem in my_bad_module.py is a Economy"),
+        (["my_bad_module.py", "--family", "nice"], "no family 'nice'"),
+    ],
+)
+def test_the_command_refuses_other_python_in_words(arguments: list[str], words: str) -> None:
+    write(SHOP, "my_bad_module.py")
+    done = CliRunner().invoke(app, ["resources", *arguments])
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+
+
 @pytest.mark.usefixtures("own_folder")
 def test_the_command_writes_its_record_and_its_page() -> None:
     arguments = ["resources", write(FARM), "--objectives", "20", "--family", "positive", "--out", "here", "--json", "-"]
@@ -201,3 +249,17 @@ def test_the_page_frames_whole_stripes_and_refuses_damage(tmp_path: Path) -> Non
     for damage in ({"schema": "other/1"}, {"items": []}, {"items": [{"name": "x"}]}, {"families": 3}):
         with pytest.raises(CheckpointError):
             convergence_sections({**record, **damage})
+
+
+def test_the_page_shows_what_states_leave_open_and_what_layers_can_see() -> None:
+    record = convergence(MDP([[1, 2], [1, -1], [2, -1]]), ["positive", "single"], 20).to_dict()
+    titles = [s.title for s in convergence_sections(record)]
+    assert titles == ["What is wanted", "Values", "What each state leaves open", "The priors"]
+    record["power"][1]["states"] = ["a", "b", "c"]
+    with pytest.raises(CheckpointError, match=r"power\[1\] has other states"):
+        convergence_sections(record)
+    record["power"] = [{**record["power"][0], "final": [1]}]
+    with pytest.raises(CheckpointError, match=r"power\[0\] has 3 states"):
+        convergence_sections(record)
+    chain = convergence(Chain([[0, 0, 1, 1]]), ["positive"], 20).to_dict()
+    assert "What far objectives can see" in [s.title for s in convergence_sections(chain)]

@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pindown.errors import InputError, PindownError
 
@@ -15,18 +15,24 @@ if TYPE_CHECKING:
     from pindown.landscapes.cnf import CNF
     from pindown.landscapes.problem import SearchProblem
     from pindown.network.subject import Subject
+    from pindown.resources.convergence import Problem
+    from pindown.resources.families import Family
     from pindown.studies.study_subject import StudySubject
 
 __all__ = [
     "DEFAULT_FUNCTION",
     "PROBLEM_NAME",
     "STUDY_FUNCTION",
+    "load_environment",
+    "load_family",
     "load_problem",
     "load_study",
     "load_subject",
     "split_target",
     "target_modules",
 ]
+
+T = TypeVar("T")
 
 DEFAULT_FUNCTION, STUDY_FUNCTION, PROBLEM_NAME = "make_subject", "make_study", "problem"
 
@@ -83,23 +89,56 @@ def load_problem(target: str) -> SearchProblem | CNF:
     from pindown.landscapes.cnf import CNF
     from pindown.landscapes.problem import SearchProblem
 
-    path, name = split_target(target, PROBLEM_NAME)
-    wanted = "a pindown.SearchProblem or a pindown.CNF"
+    return _named(target, (SearchProblem, CNF), "a pindown.SearchProblem or a pindown.CNF")
+
+
+def load_environment(target: str) -> Problem:
+    """The environment that a module holds under the target's name, ``problem`` by default, or that a function makes.
+
+    Raises:
+        InputError: as above, where it is neither a programme nor an economy, an MDP or a chain.
+    """
+    from pindown.resources.chain import Chain
+    from pindown.resources.convex_program import ConvexProgram
+    from pindown.resources.economy import Economy
+    from pindown.resources.linear_program import LinearProgram
+    from pindown.resources.mdp import MDP
+
+    kinds: tuple[type[Problem], ...] = (LinearProgram, ConvexProgram, Economy, MDP, Chain)
+    return _named(target, kinds, f"a pindown.{', '.join(k.__name__ for k in kinds[:-1])} or {kinds[-1].__name__}")
+
+
+def load_family(target: str) -> Family:
+    """The prior over objectives that a module holds under the target's name.
+
+    Raises:
+        InputError: as above, where it is no ``Family``.
+    """
+    from pindown.resources.families import Family
+
+    return _named(target, (Family,), "a pindown.resources.families.Family", default="family")
+
+
+def _named(target: str, kinds: tuple[type[T], ...], wanted: str, default: str = PROBLEM_NAME) -> T:
+    """What a module holds under a name, of one of some kinds, or what the function of that name makes."""
+    path, name = split_target(target, default)
     if not path.is_file():
-        raise InputError(f"no file at {path}", f"a Python file, as in my_module.py:{PROBLEM_NAME}", "check the path")
-    found = getattr(_import(path), name, None)
+        raise InputError(f"no file at {path}", f"a Python file, as in my_module.py:{default}", "check the path")
+    loaded = sys.modules.get(path.stem)
+    again = loaded is not None and Path(str(getattr(loaded, "__file__", ""))).resolve() == path.resolve()
+    found: object = getattr(loaded if again else _import(path), name, None)
     if found is None:
         raise InputError(f"{path} has nothing named {name!r}", wanted, "name it behind a colon")
-    if callable(found):
+    if callable(found) and not isinstance(found, kinds):
         try:
             found = found()
         except PindownError:
             raise
         except Exception as error:
             raise _raised(f"{name}() in {path}", path, error) from error
-    if not isinstance(found, SearchProblem | CNF):
+    if not isinstance(found, kinds):
         raise InputError(f"{name} in {path} is a {type(found).__name__}", wanted)
-    return found
+    return cast("T", found)  # callables among the kinds confuse the checker
 
 
 def target_modules(target: str | None) -> list[ModuleType]:

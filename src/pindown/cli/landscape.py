@@ -35,6 +35,9 @@ def landscape(
     budget: Annotated[int, typer.Option(min=64, help="Most evaluations of one search.")] = 2**13,
     starts: Annotated[int, typer.Option(min=6, help="Held-out starts of each search.")] = 16,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each measurement.")] = 4,
+    particles: Annotated[
+        int | None, typer.Option(min=8, help="Of each run on the target.", show_default="chosen from the dimension")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the report.")] = Path("pindown-landscape"),
     json: Json = None,
     seed: Seed = 0,
@@ -51,8 +54,8 @@ def landscape(
 
     result = unfinished.run(
         lambda progress: landscape(
-            found, seed=seed, budget=budget, starts=starts, repeats=repeats, progress=progress,
-            checkpoint=unfinished.folder,
+            found, seed=seed, budget=budget, starts=starts, repeats=repeats, particles=particles,
+            progress=progress, checkpoint=unfinished.folder,
         ),
         quiet=quiet,
     )  # fmt: skip

@@ -19,11 +19,12 @@ from pindown.cli._options import (
     on_cluster,
 )
 from pindown.cli._places import deliver
+from pindown.cli._target import load_environment, load_family, split_target
 from pindown.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from pindown.resources.linear_program import LinearProgram
-    from pindown.resources.mdp import MDP
+    from pindown.resources.convergence import Problem
+    from pindown.resources.families import Family
 
 __all__ = ["resources"]
 
@@ -35,16 +36,22 @@ def resources(
         str,
         typer.Argument(
             metavar="PROBLEM",
-            help="An MPS or LP file, or the name of a gymnasium environment such as Taxi-v4.",
+            help="An MPS or LP file; the name of a gymnasium environment such as Taxi-v4; or a programme, an economy, "
+            "an MDP or a chain in Python, as in my_module.py:problem.",
             show_default=False,
         ),
     ],
     family: Annotated[
-        list[str] | None, typer.Option(help="Prior over objectives; can be given again.", show_default="all five")
+        list[str] | None,
+        typer.Option(
+            help="Prior over objectives, by name or as in my_module.py:family; can be given again.",
+            show_default="all five",
+        ),
     ] = None,
     objectives: Annotated[int, typer.Option(min=2, help="Objectives drawn from each prior.")] = 1000,
     nearly_all: Annotated[float, typer.Option(help="Share that a resource has to reach under every prior.")] = 0.8,
     discount: Annotated[float, typer.Option(help="Of an environment.")] = 0.95,
+    steps: Annotated[int, typer.Option(min=0, help="Of empowerment, in an environment; 0 for none.")] = 2,
     volume: Annotated[bool, typer.Option("--volume", help="Bits of volume per unit as well.")] = False,
     jobs: Annotated[int | None, typer.Option(help="Processes; -1 for all cores.", show_default="1")] = None,
     backend: Backend = None,
@@ -59,15 +66,15 @@ def resources(
     """Tell what nearly all objectives want of an environment, and under which priors."""
     unfinished = Unfinished(out, checkpoint)
     unfinished.check(json, resume=resume)
-    found = _read(problem)
+    found, families = _read(problem), _families(family)
 
     from pindown.resources.convergence import convergence
 
     with on_cluster(backend, address, jobs=jobs, kept=unfinished.folder, quiet=quiet):
         result = unfinished.run(
             lambda progress: convergence(
-                found, family, objectives, seed, nearly_all=nearly_all, discount=discount, volume=volume, jobs=jobs,
-                progress=progress, checkpoint=unfinished.folder,
+                found, families, objectives, seed, nearly_all=nearly_all, discount=discount, steps=steps,
+                volume=volume, jobs=jobs, progress=progress, checkpoint=unfinished.folder,
             ),
             quiet=quiet,
         )  # fmt: skip
@@ -78,19 +85,28 @@ def resources(
     unfinished.done()
 
 
-def _read(problem: str) -> LinearProgram | MDP:
-    """A file by its ending, or an environment by its name."""
+def _read(problem: str) -> Problem:
+    """A file by its ending, a Python object, or an environment by its name."""
     if Path(problem).suffix.lower() in (".mps", ".lp"):
         from pindown.resources.linear_program import LinearProgram
 
         return LinearProgram.from_file(problem)
+    if split_target(problem)[0].suffix == ".py":
+        return load_environment(problem)
     if Path(problem).exists():
-        raise DataError(f"{problem} ends with {Path(problem).suffix!r}", "a file that ends with .mps or .lp")
+        raise DataError(f"{problem} ends with {Path(problem).suffix!r}", "a file that ends with .mps, .lp or .py")
     from pindown.resources.gym_tables import make_environment
     from pindown.resources.mdp import MDP
 
     try:
         return MDP.from_gymnasium(make_environment(problem))
     except InputError as error:
-        wanted = "an MPS or LP file, or the name of a gymnasium environment with a table"
+        wanted = "an MPS, LP or Python file, or the name of a gymnasium environment with a table"
         raise InputError(f"{problem!r}: {error.got}", wanted, error.remedy) from error
+
+
+def _families(names: list[str] | None) -> list[str | Family] | None:
+    """Families by name, and those of the user's own modules."""
+    if names is None:
+        return None
+    return [load_family(name) if split_target(name)[0].suffix == ".py" else name for name in names]

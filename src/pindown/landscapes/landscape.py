@@ -58,6 +58,7 @@ def landscape(
     budget: int = 2**13,
     starts: int = 16,
     repeats: int = 4,
+    particles: int | None = None,
     name: str = "",
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
@@ -80,6 +81,7 @@ def landscape(
         budget: most evaluations of one search from one start.
         starts: held-out starts; as many more are for training.
         repeats: runs of each measurement.
+        particles: of each run on the target, where that is not counted; by default chosen from the dimension.
         name: for reports.
         progress: called with the share done and a text.
         checkpoint: folder for unfinished measurements.
@@ -110,7 +112,7 @@ def landscape(
     notes: list[str] = []
 
     counted = _Counted(problem)
-    profile = _profile(problem, repeats, seed, kept, lambda s, t: tell(_TARGET * s, "target"))
+    profile = _profile(problem, repeats, particles, seed, kept, lambda s, t: tell(_TARGET * s, "target"))
     target, method = profile.bits(), _method(profile)
     if counted.models is not None:
         target, method = counted.target(), f"exact model count: {counted.models:,} solutions"
@@ -127,6 +129,14 @@ def landscape(
 
     search = _Searches(problem, objective, profile.tolerance, budget, starts, seed, _bits_at(profile, target))
     modes, blocks = search.run(target, has_gradient, lambda s, t: tell(_TARGET + _CONSTRAINTS + 0.4 * s, t))
+    there = [m.name for m in modes if m.solved]
+    if there and target.status is Status.EXTINCT:
+        # What the runs missed may hold more than what they followed, so that their bound is none.
+        target = replace(target, status=Status.NOT_CONVERGED)
+        notes[-1] = (
+            f"The runs on the target died out above it, and {', '.join(there)} search arrived: they missed where it "
+            "lies, so that their bits are no bound. Raise particles= or repeats=."
+        )
     own_rng = torch_generator(seed, 0xD1)
     direction = random_direction(problem.space.dim, objective if has_gradient else None, own_rng)
     tell(1.0, "done")
@@ -181,12 +191,14 @@ def _check_satisfiable(cnf: CNF) -> None:
             raise InputError(f"formula {cnf.name or cnf!r} has no solution", "one that can be satisfied")
 
 
-def _profile(problem: SearchProblem, repeats: int, seed: int, kept: Path | None, tell: Progress) -> Profile:
+def _profile(
+    problem: SearchProblem, repeats: int, particles: int | None, seed: int, kept: Path | None, tell: Progress
+) -> Profile:
     tolerance = -math.inf if problem.tolerance is None else problem.tolerance
 
     def measured(engine: str, folder: str) -> Profile:
         return measure(
-            problem.space, problem.loss, tolerance=tolerance, engine=engine, repeats=repeats,
+            problem.space, problem.loss, tolerance=tolerance, engine=engine, repeats=repeats, particles=particles,
             seed=child_seed(seed, 0x7A), checkpoint=None if kept is None else kept / folder, progress=tell,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pindown.errors import CheckpointError, InputError
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 from pindown.landscapes.constraint_bits import ConstraintBits
 from pindown.landscapes.cosine import RandomDirection
 
@@ -191,6 +191,11 @@ class Landscape:
         first = f"The target holds {self.target}: blind search needs about 2^{self.target.value:.4g} tries."
         if self.target.kind == "lower_bound":
             first = f"The target holds {self.target}: blind search needs more tries than 2^{self.target.value:.4g}."
+        if self.target.kind == "lower_bound" and self.target.status is Status.NOT_CONVERGED:
+            first = (
+                f"How many bits the target holds was not found: the runs on it missed it and died out at "
+                f"{self.target.value:.4g} bits, while searches arrived. That is no bound."
+            )
         second = "No search was clearly quicker than that within its budget."
         usable = [m for m in self.modes if m.name != "blind" and m.solved]
         quicker = [m for m in usable if m.achieved.interval()[1] < self.target.value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,18 @@ from pindown.errors import CheckpointError
 from pindown.estimate import Estimate
 from pindown.report.reader import Reader, read_as
 
-__all__ = ["Agreement", "Convergence", "Family", "Item", "Share", "read_convergence"]
+__all__ = [
+    "Agreement",
+    "Convergence",
+    "Empowerment",
+    "Family",
+    "Item",
+    "Layer",
+    "Power",
+    "Share",
+    "check_states",
+    "read_convergence",
+]
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,42 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Power:
+    """POWER and option counts of the states of an MDP under one prior."""
+
+    SCHEMA: ClassVar[str] = "pindown/power/1"
+    states: tuple[str, ...]
+    power: tuple[Estimate, ...]
+    reachable: tuple[float, ...]
+    final: tuple[float, ...]
+    family: str
+    discount: float
+    objectives: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Empowerment:
+    """Empowerment of the states of an MDP."""
+
+    SCHEMA: ClassVar[str] = "pindown/empowerment/1"
+    states: tuple[str, ...]
+    bits: tuple[Estimate, ...]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What of the start of a chain is left in one layer, and what the last one can see of it."""
+
+    layer: int
+    states: int
+    information: Estimate
+    visible: Estimate
+    alike: int
+
+
+@dataclass(frozen=True)
 class Convergence:
     """A convergence record."""
 
@@ -82,6 +129,9 @@ class Convergence:
     seconds: float
     version: str
     notes: tuple[str, ...]
+    power: tuple[Power, ...]
+    empowerment: Empowerment | None
+    layers: tuple[Layer, ...]
 
 
 def read_convergence(record: Mapping[str, Any]) -> Convergence:
@@ -97,4 +147,23 @@ def read_convergence(record: Mapping[str, Any]) -> Convergence:
             raise CheckpointError(f"record.items[{i}] has other families than the record", ", ".join(sorted(names)))
     if not out.families or not out.items:
         raise CheckpointError("a record without families or items", "at least one of each")
+    for i, p in enumerate(out.power):
+        check_states(f"record.power[{i}]", p.states, p.power, p.reachable, p.final)
+        if p.states != out.power[0].states:
+            raise CheckpointError(f"record.power[{i}] has other states than the first", "the same states")
+    if out.empowerment is not None:
+        check_states("record.empowerment", out.empowerment.states, out.empowerment.bits)
     return out
+
+
+def check_states(where: str, states: Sequence[str], *columns: Sequence[object]) -> None:
+    """Refuse columns that have not one value a state.
+
+    Raises:
+        CheckpointError: naming the place.
+    """
+    if not states or any(len(c) != len(states) for c in columns):
+        raise CheckpointError(
+            f"{where} has {len(states)} states and columns of {[len(c) for c in columns]} values",
+            "one value a state, and at least one state", "the record is damaged: run it again",
+        )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from pindown.files import write_atomically
 from pindown.report import charts, notation
 from pindown.report.blocks import Block, Card, CardGroup, Cards, Column, Figure, Notice, Row, Section, Table
+from pindown.report.options import layer_sections, state_sections
 from pindown.report.page import render_page
 from pindown.report.plane_map import row_label
 from pindown.report.resource_records import Convergence, Item, read_convergence
@@ -63,7 +64,9 @@ def convergence_sections(record: Mapping[str, Any]) -> list[Section]:
     method.append(f"A resource reaches {c.nearly_all:.0%} with its whole Wilson interval under every prior.")
     return [
         Section("What is wanted", (c.verdict,), blocks, method, [*c.notes, _ALWAYS]),
-        Section("Prices and values", (), [_values(c, ranked)], (f"Value: {c.value_is}.",)),
+        _values(c, ranked),
+        *state_sections(c),
+        *layer_sections(c),
         Section("The priors", (), [_families(c), *_agreement(c)]),
     ]
 
@@ -91,6 +94,7 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
         for i in shown
     ]  # fmt: skip
     labels = [("▶ " if i.verdict == "resource" else "") + row_label(i.name, 26) for i in shown]
+    left = 30 + 7 * min(23, max(map(len, labels)))
     boxes = [
         {"type": "rect", "x0": -0.5, "x1": len(names) - 0.5, "y0": y - 0.46, "y1": y + 0.46,
          "line": {"color": "@s2", "width": 3}}
@@ -117,18 +121,18 @@ def _map(c: Convergence, ranked: Sequence[Item]) -> Figure:
                              side="top", showgrid=False, zeroline=False, range=[-0.5, len(names) - 0.5]),
         "yaxis": charts.axis("", tickvals=list(range(len(shown))), ticktext=labels, showgrid=False, zeroline=False,
                              range=[-0.5, len(shown) - 0.5]),
-        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 70, "l": 190},
+        "shapes": boxes, "showlegend": False, "margin": {"t": 40, "b": 70, "l": left},
     }  # fmt: skip
     rows: list[Row] = [[i.name, *(i.wanted[n].value for n in names), i.robustness, i.verdict] for i in ranked]
     columns = [Column("name"), *(Column(n, percent=True) for n in names), Column("least", estimate=True, percent=True)]
     some = ", ".join(i.name for i in ranked if i.verdict == "resource") or "none"
-    left = f" The {_SHOWN} of {len(ranked)} that are wanted most." if len(ranked) > _SHOWN else ""
+    rest = f" The {_SHOWN} of {len(ranked)} that are wanted most." if len(ranked) > _SHOWN else ""
     return Figure(
         title="Who wants what",
         spec={"data": [cells, numbers], "layout": layout},
         summary=f"Wanted under every prior: {some}.",
         table=Table("Shares of objectives", [*columns, Column("verdict")], rows),
-        caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{left}",
+        caption=f"Each cell: the share of a family's objectives that want it. Framed: wanted under every prior.{rest}",
         height=110 + 34 * len(shown),
     )
 
@@ -181,16 +185,29 @@ def _frequency(c: Convergence, ranked: Sequence[Item]) -> Figure:
     )
 
 
-def _values(c: Convergence, ranked: Sequence[Item]) -> Table:
-    rows: list[Row] = [
-        [i.name, i.price if i.price.status.ok else None, i.price.unit, *(i.value[f.name] for f in c.families),
-         i.volume if i.volume.status.ok else None]
-        for i in ranked
-    ]  # fmt: skip
-    columns = [Column("name"), Column("shadow price", estimate=True), Column("unit")]
+def _values(c: Convergence, ranked: Sequence[Item]) -> Section:
+    """Values, and of a programme prices; columns of what was not measured are left out."""
+    priced = any(i.price.status.ok for i in ranked)
+    opened = any(i.volume.status.ok for i in ranked)
+    rows: list[Row] = []
+    for i in ranked:
+        row: list[Any] = [i.name, *((i.price if i.price.status.ok else None, i.price.unit) if priced else ())]
+        row += [i.value[f.name] for f in c.families]
+        rows.append([*row, *((i.volume if i.volume.status.ok else None,) if opened else ())])
+    columns = [Column("name"), *((Column("shadow price", estimate=True), Column("unit")) if priced else ())]
     columns += [Column(f"value, {f.name}", estimate=True) for f in c.families]
-    note = "The shadow price is how much better the problem's own objective becomes per unit of relaxation: 0 or more."
-    return Table("Shadow prices and values", [*columns, Column("bits per unit", estimate=True)], rows, note=note)
+    columns += [Column("bits per unit", estimate=True)] if opened else []
+    method = [f"Value: {c.value_is}."]
+    if priced:
+        method.append(
+            "The shadow price is how much better the problem’s own objective becomes per unit by which a constraint is "
+            "relaxed. It is 0 or more, minimised or maximised, from above or below; an equation is relaxed to both "
+            "sides."
+        )
+    if opened:
+        method.append("Bits per unit: how much the volume of what can be done grows when a row is relaxed by one unit.")
+    title = "Shadow prices and values" if priced else "Values"
+    return Section("Prices and values" if priced else "Values", (), [Table(title, columns, rows)], method)
 
 
 def _families(c: Convergence) -> Table:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +14,42 @@ from pindown.errors import InputError, PindownError
 from pindown.estimate import Estimate
 from pindown.resources.capacity import capacity, mutual_information, relative_entropy
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "LayerRecord"]
 
 Floats = NDArray[np.float64]
 _SUM = 1e-9
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer of a chain.
+
+    Attributes:
+        layer: its number, 0 for the start.
+        states: how many it has.
+        information: bits about the start that are left in it; as they are the relative entropy of what is known of the
+            layer from the start to what is known without it, on average over starts, they never rise.
+        visible: the most bits about the layer that any objective on the last one can depend on.
+        alike: states that no objective on the last layer can tell from another one.
+    """
+
+    layer: int
+    states: int
+    information: Estimate
+    visible: Estimate
+    alike: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**self.__dict__, "information": self.information.to_dict(), "visible": self.visible.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> LayerRecord:
+        """Read back what :meth:`to_dict` wrote."""
+        return cls(
+            int(record["layer"]), int(record["states"]), Estimate.from_dict(record["information"]),
+            Estimate.from_dict(record["visible"]), int(record["alike"]),
+        )  # fmt: skip
 
 
 class Chain:
@@ -100,6 +134,21 @@ class Chain:
         _, label = np.unique(np.round(self.reach(layer), 12), axis=0, return_inverse=True)
         groups = [tuple(int(i) for i in np.flatnonzero(label.ravel() == g)) for g in range(int(label.max()) + 1)]
         return sorted(g for g in groups if len(g) > 1)
+
+    def layers(self) -> tuple[LayerRecord, ...]:
+        """Every layer, from the start to the last.
+
+        Example:
+            >>> marble = Chain([[i // 4 for i in range(16)]])
+            >>> [(x.states, x.information.value, x.visible.value, x.alike) for x in marble.layers()]
+            [(16, 4.0, 2.0, 16), (4, 2.0, 2.0, 0)]
+        """
+        sizes = [len(self.tables[0]), *(t.shape[1] for t in self.tables)]
+        left = self.information()
+        return tuple(
+            LayerRecord(k, n, left[k], self.visible(k), sum(map(len, self.indistinguishable(k))))
+            for k, n in enumerate(sizes)
+        )
 
     def __repr__(self) -> str:
         return f"Chain({' → '.join(str(n) for n in [len(self.tables[0]), *(t.shape[1] for t in self.tables)])})"

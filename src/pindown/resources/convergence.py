@@ -21,17 +21,18 @@ from pindown.resources.chain import Chain
 from pindown.resources.convergence_result import Convergence, FamilyRecord, Item, judge, unmeasured
 from pindown.resources.convex_program import ConvexProgram, wanted_in_convex
 from pindown.resources.economy import Economy
+from pindown.resources.empowerment import empowerment
 from pindown.resources.families import Family, draw_objectives, read_families
 from pindown.resources.highs import make_solver
 from pindown.resources.linear_program import LinearProgram
 from pindown.resources.mdp import MDP
 from pindown.resources.planning import check_discount
-from pindown.resources.power import state_rewards
+from pindown.resources.power import Power, power, state_rewards
 from pindown.resources.shares import Share
 from pindown.resources.units import price_unit
 from pindown.resources.volume import volume_gains
 from pindown.resources.wanted_constraints import constraint_names, wanted_constraints
-from pindown.resources.wanted_states import GOING_ON, wanted_layers, wanted_states
+from pindown.resources.wanted_states import state_items, wanted_layers, wanted_states
 from pindown.rng import child_seed
 from pindown.stats import mean_and_stderr
 
@@ -50,6 +51,7 @@ def convergence(
     *,
     nearly_all: float = 0.8,
     discount: float = 0.95,
+    steps: int = 2,
     volume: bool = False,
     solver: str = "auto",
     jobs: int | None = None,
@@ -59,8 +61,8 @@ def convergence(
     r"""What nearly all objectives want of an environment in which there is no agent.
 
     Objectives are drawn from several priors. A constraint of a programme is wanted where relaxing it improves the
-    optimum; a state, where the best policy spends more discounted time in it than the random one; a state of a chain's
-    layer, where none is better. Each share has Wilson's interval. An item is a *resource* only where the
+    optimum; a state or an action, where the best policy spends more discounted time in it than the random one; a state
+    of a chain's layer, where none is better. Each share has Wilson's interval. An item is a *resource* only where the
     interval lies above ``nearly_all`` under **every** declared prior; the least share over them is its robustness.
 
     Args:
@@ -71,6 +73,7 @@ def convergence(
         seed: everything random follows from it.
         nearly_all: the share that a resource has to reach.
         discount: of an MDP.
+        steps: actions over which the empowerment of an MDP's states is measured; 0 to leave it out.
         volume: whether to measure as well how many bits of volume a unit of each row opens.
         solver: ``"auto"``, ``"highspy"`` or ``"scipy"``.
         jobs: processes for programmes, threads for MDPs; by default one, or what ``joblib.parallel_config`` says.
@@ -80,7 +83,8 @@ def convergence(
             gives the same answer.
 
     Returns:
-        Shares, values, prices, robustness and verdicts.
+        Shares, values, prices, robustness and verdicts; of an MDP also POWER, option counts and empowerment of each
+        state; of a chain what is left of the start in each layer.
 
     Raises:
         InputError: for no family, too few objectives, or a programme that is infeasible or unbounded as it stands.
@@ -100,6 +104,10 @@ def convergence(
         raise InputError(f"objectives = {objectives!r}", "at least 2")
     if not 0.0 < nearly_all < 1.0:
         raise InputError(f"nearly_all = {nearly_all!r}", "a share between 0 and 1")
+    if isinstance(steps, bool) or steps < 0:
+        raise InputError(f"steps = {steps!r}", "a whole number from 1, or 0 for no empowerment")
+    power_of: tuple[Power, ...] = ()
+    able, layers = None, ()
     work = _Work(objectives, seed, jobs, None, _Told(progress, len(chosen)))
     if checkpoint is not None:
         work.place = Place(Path(checkpoint), {"solver": solver, "discount": discount, **_tables(problem)})
@@ -128,13 +136,19 @@ def convergence(
             raise InputError("volume of a problem that is no programme", "volume=False")
         if isinstance(problem, MDP):
             check_discount(discount)
-            names, kind = [*problem.states, *([GOING_ON] if problem.ended is not None else [])], "MDP"
+            names, kind = state_items(problem), "MDP"
             value_is, method = "share of discounted time, on average", "value iteration"
             answers = [
                 work.answers(partial(_states, problem, discount), f, state_rewards(problem, f, objectives, seed))
                 for f in chosen
             ]
+            power_of = tuple(
+                power(problem, discount=discount, rewards=f, objectives=objectives, seed=seed, jobs=jobs)
+                for f in chosen
+            )
+            able = empowerment(problem, steps) if steps else None
         elif isinstance(problem, Chain):
+            layers = problem.layers()
             names = [f"layer {k}, state {s}" for k, t in enumerate(problem.tables) for s in range(len(t))]
             kind, value_is, method = "chain", "place between the layer's worst and best, on average", "exact"
             own = np.linspace(0.0, 1.0, problem.tables[-1].shape[1])
@@ -165,7 +179,7 @@ def convergence(
         kind=kind, problem=name or kind, families=records, items=items, agreement=_agreement(items, chosen),
         nearly_all=nearly_all, value_is=value_is, method=method, discount=discount if kind == "MDP" else None,
         objectives=objectives, seed=seed, seconds=time.perf_counter() - began, version=__version__,
-        notes=tuple(_notes(records, answers, chosen)),
+        notes=tuple(_notes(records, answers, chosen)), power=power_of, empowerment=able, layers=layers,
     )  # fmt: skip
 
 

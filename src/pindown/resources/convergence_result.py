@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate, Status
+from pindown.resources.chain import LayerRecord
+from pindown.resources.empowerment import Empowerment
+from pindown.resources.power import Power
 from pindown.resources.shares import Share
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Convergence", "FamilyRecord", "Item", "judge"]
 
 SCHEMA = "pindown/convergence/1"
+_SHORT = {"under some priors": "some priors", "not a resource": "no"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class Convergence:
         value_is: what the values are.
         method: how it was solved.
         notes: what to know.
+        power: of an MDP, POWER and option counts of its states, for each family.
+        empowerment: of an MDP, that of its states.
+        layers: of a chain, what of the start is left in each and what objectives on the last can see of it.
     """
 
     kind: str
@@ -104,6 +111,9 @@ class Convergence:
     seconds: float
     version: str
     notes: tuple[str, ...] = ()
+    power: tuple[Power, ...] = ()
+    empowerment: Empowerment | None = None
+    layers: tuple[LayerRecord, ...] = ()
 
     @property
     def resources(self) -> tuple[str, ...]:
@@ -133,10 +143,18 @@ class Convergence:
 
     def summary(self) -> str:
         """The verdict and the twenty items that the least convinced family wants most."""
-        lines = [self.verdict, "", f"  {'':<24} " + " ".join(f"{f.name[:10]:>10}" for f in self.families)]
+        wide = min(32, max(14, 64 - 9 * len(self.families)))  # with five families a line has 80 characters
+        lines = [self.verdict, "", f"  {'':<{wide}}" + "".join(f"{f.name[:8]:>9}" for f in self.families)]
         for item in self.ranked()[:20]:
-            shares = [f"{s.count / s.trials:>10.2f}" if s.trials else f"{'–':>10}" for s in item.wanted.values()]
-            lines.append(f"  {item.name[:24]:<24} {' '.join(shares)}  {item.verdict}")
+            shares = [f"{s.count / s.trials:>9.2f}" if s.trials else f"{'–':>9}" for s in item.wanted.values()]
+            lines.append(f"  {item.name[:wide]:<{wide}}{''.join(shares)}  {_SHORT.get(item.verdict, item.verdict)}")
+        if self.layers:
+            lines += ["", f"  {'':<10} {'left of the start':>20} {'seen from the last':>20}"]
+            lines += [f"  layer {x.layer:<4} {x.information!s:>20} {x.visible!s:>20}" for x in self.layers]
+        if self.power:
+            lines += ["", *self.power[0].summary(most=6).splitlines()]
+        if self.empowerment is not None:
+            lines += ["", *self.empowerment.summary(most=6).splitlines()]
         return "\n".join([*lines, *(f"Note: {n}" for n in self.notes)])
 
     def ranked(self) -> list[Item]:
@@ -169,6 +187,9 @@ class Convergence:
         ]
         out["agreement"] = [{"first": a, "second": b, "correlation": r} for a, b, r in self.agreement]
         out["notes"] = list(self.notes)
+        out["power"] = [p.to_dict() for p in self.power]
+        out["empowerment"] = None if self.empowerment is None else self.empowerment.to_dict()
+        out["layers"] = [x.to_dict() for x in self.layers]
         return out
 
     @classmethod
@@ -200,6 +221,10 @@ class Convergence:
             )  # fmt: skip
             parts["agreement"] = tuple((a["first"], a["second"], a["correlation"]) for a in record["agreement"])
             parts["notes"] = tuple(map(str, record["notes"]))
+            parts["power"] = tuple(map(Power.from_dict, record["power"]))
+            bits = record["empowerment"]
+            parts["empowerment"] = None if bits is None else Empowerment.from_dict(bits)
+            parts["layers"] = tuple(map(LayerRecord.from_dict, record["layers"]))
             return cls(**parts)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, CheckpointError):

@@ -50,9 +50,9 @@ class Empowerment:
             raise InputError(f"no state {state!r}", f"one of {', '.join(self.states[:10])}, …")
         return self.bits[self.states.index(name)]
 
-    def summary(self) -> str:
-        """One line a state, the most empowered first, twenty at most."""
-        order = sorted(range(len(self.states)), key=lambda i: -self.bits[i].value)[:20]
+    def summary(self, most: int = 20) -> str:
+        """One line a state, the most empowered first."""
+        order = sorted(range(len(self.states)), key=lambda i: -self.bits[i].value)[:most]
         return "\n".join(
             [f"Empowerment, {self.steps} steps", *(f"  {self.states[i]:<24} {self.bits[i]}" for i in order)]
         )

@@ -153,7 +153,7 @@ class _Highspy:
             x=x,
             row_prices=np.array(found.row_dual),
             column_prices=np.array(found.col_dual),
-            degenerate=outcome == "optimal" and self._degenerate(x),
+            degenerate=outcome == "optimal" and self._degenerate(x, np.array(found.row_value)),
         )
 
     def relaxed(self, row: int | None, column: int | None, by: float) -> float:
@@ -191,17 +191,17 @@ class _Highspy:
             raise PindownError(f"HiGHS ended with {self.model.modelStatusToString(status)}")
         return outcomes[status]
 
-    def _degenerate(self, x: Floats) -> bool:
+    def _degenerate(self, x: Floats, activity: Floats) -> bool:
         """Whether a basic variable stands at one of its bounds."""
-        basis: Any = self.model.getBasis()
-        basic: Any = self._highspy.HighsBasisStatus.kBasic
-        p = self.problem
-        sides = ((basis.col_status, x, p.lower, p.upper), (basis.row_status, p.matrix @ x, p.low, p.high))
-        for status, value, low, high in sides:
-            mine = np.array([s == basic for s in status], dtype=bool)
-            if _at_bound(value, low, high)[mine].any():
-                return True
-        return False
+        status, basic = self.model.getBasicVariables()  # columns as they are counted, row i as −1 − i
+        if status != self._highspy.HighsStatus.kOk:
+            raise PindownError("HiGHS has an optimum without a basis")
+        numbers = np.asarray(basic)
+        columns, rows, p = numbers[numbers >= 0], -1 - numbers[numbers < 0], self.problem
+        return bool(
+            _at_bound(x[columns], p.lower[columns], p.upper[columns]).any()
+            or _at_bound(activity[rows], p.low[rows], p.high[rows]).any()
+        )
 
 
 class _Scipy:
@@ -284,8 +284,7 @@ class _Scipy:
         )
 
 
-def _at_bound(value: Any, low: Floats, high: Floats) -> NDArray[np.bool_]:
-    x = np.asarray(value, dtype=np.float64)
+def _at_bound(x: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
     near = np.zeros(len(x), dtype=bool)
     for end in (low, high):
         finite = np.isfinite(end)

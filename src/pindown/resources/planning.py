@@ -15,7 +15,7 @@ from scipy.sparse.linalg import splu
 from pindown.errors import InputError
 from pindown.resources.mdp import MDP
 
-__all__ = ["best_actions", "best_values", "check_discount", "occupancy", "policy_matrix", "random_occupancy"]
+__all__ = ["best_actions", "best_values", "check_discount", "mixed_policy", "occupancy", "policy_matrix"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -105,8 +105,10 @@ def _iterate(mdp: MDP, rewards: Floats, gamma: float, tolerance: float) -> Float
         if sweep % 8 == 0:
             change = new - values
             low, high = change.min(axis=0), change.max(axis=0)
-            if float((high - low).max(initial=0.0)) * factor / 2.0 <= tolerance * scale:
-                return new + factor * (low + high) / 2.0
+            within = (high - low) * factor / 2.0
+            if float(within.max(initial=0.0)) <= tolerance * scale:
+                new += factor * (low + high) / 2.0
+                return np.where(np.abs(new) <= within, 0.0, new)  # what cannot be told from 0, such as the end's value
         values = new
     return values
 
@@ -151,32 +153,31 @@ def best_actions(mdp: MDP, values: Floats) -> NDArray[np.bool_]:
     return q >= q.max(axis=2, keepdims=True) - np.maximum(scale, 1e-300) * _TIE
 
 
-def policy_matrix(mdp: MDP, policy: NDArray[np.int64]) -> sparse.csr_array:
-    """The transition matrix ``(S, S)`` of one policy ``(S,)``."""
-    acts = len(mdp.actions)
-    return sparse.csr_array(mdp.kernel[np.arange(len(policy)) * acts + policy])
+def mixed_policy(actions: NDArray[np.bool_]) -> Floats:
+    """The policy that takes the given actions ``(S, A)`` of each state alike."""
+    return actions / actions.sum(axis=1, keepdims=True)
 
 
-def occupancy(mdp: MDP, policy: NDArray[np.int64], discount: float) -> Floats:
-    r"""The share of discounted time that a policy spends in each state.
+def policy_matrix(mdp: MDP, policy: Floats) -> sparse.csr_array:
+    """The transition matrix ``(S, S)`` of one policy, the chance of each action in each state ``(S, A)``."""
+    s, a = np.nonzero(policy)
+    count, acts = policy.shape
+    mixing = sparse.csr_array((policy[s, a], (s, s * acts + a)), shape=(count, count * acts))
+    return sparse.csr_array(mixing @ mdp.kernel)
+
+
+def occupancy(mdp: MDP, policy: Floats, discount: float) -> Floats:
+    r"""The share of discounted time that a policy ``(S, A)`` spends in each state.
 
     :math:`d = (1-\gamma)\,\mu (I - \gamma P_\pi)^{-1}` with :math:`\mu` the start, ``(S,)``; it sums to 1.
 
     Example:
         >>> from pindown import MDP
         >>> star = MDP([[1, 2], [1, -1], [2, -1]], start=0)
-        >>> occupancy(star, np.array([1, 0, 0]), 0.5)
+        >>> occupancy(star, np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), 0.5)
         array([0.5, 0. , 0.5])
     """
     return _discounted(mdp, policy_matrix(mdp, policy), discount)
-
-
-def random_occupancy(mdp: MDP, discount: float) -> Floats:
-    """The same for the policy that takes every action of a state alike."""
-    count, acts = mdp.available.shape
-    chances = (mdp.available / mdp.available.sum(axis=1, keepdims=True)).ravel()
-    mean = sparse.csr_array((chances, (np.arange(count * acts) // acts, np.arange(count * acts))))
-    return _discounted(mdp, sparse.csr_array(mean @ mdp.kernel), discount)
 
 
 def _discounted(mdp: MDP, moves: sparse.csr_array, discount: float) -> Floats:

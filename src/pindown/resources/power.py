@@ -25,6 +25,7 @@ __all__ = ["Power", "power"]
 
 SCHEMA = "pindown/power/1"
 Progress = Callable[[float, str], None]
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Power:
             return self.power[state]
         raise InputError(f"no state {state!r}", f"one of {', '.join(self.states[:10])}, …")
 
-    def summary(self) -> str:
-        """The ten states of most POWER and the ten of least."""
+    def summary(self, most: int = 20) -> str:
+        """The states of most POWER and those of least, ``most`` in all."""
         order = sorted(range(len(self.states)), key=lambda i: -self.power[i].value)
-        shown = order if len(order) <= 20 else [*order[:10], *order[-10:]]
+        shown = order if len(order) <= most else [*order[: most - most // 2], *order[-(most // 2) :]]
         head = f"POWER under {self.family} rewards, discount {self.discount:g}, {self.objectives:,} objectives"
         rows = [
             f"  {self.states[i]:<24} {self.power[i]}  ({self.reachable[i]} states, {self.final[i]} final classes)"
@@ -159,8 +160,9 @@ def power(
         raise InputError(f"objectives = {objectives}", "at least 2")
     (family,) = read_families([rewards])
     drawn = state_rewards(mdp, family, objectives, seed)
-    values = best_values(mdp, drawn, gamma, jobs=jobs, progress=progress)
+    values = best_values(mdp, drawn, gamma, tolerance=_TOLERANCE, jobs=jobs, progress=progress)
     each = (1.0 - gamma) / gamma * (values - drawn)
+    each[np.abs(each) <= _TOLERANCE / gamma * np.abs(drawn).max(initial=0.0)] = 0.0  # below what is resolved
     means, errors = each.mean(axis=0), each.std(axis=0, ddof=1) / math.sqrt(objectives)
     reachable, final = option_counts(mdp)
     reference = f"{family.name} rewards, discount {gamma:g}"

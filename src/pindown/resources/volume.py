@@ -14,6 +14,7 @@ from torch import Tensor
 from pindown.engine.measure import measure
 from pindown.errors import InputError
 from pindown.estimate import Estimate
+from pindown.resources.highs import make_solver
 from pindown.resources.linear_program import LinearProgram
 from pindown.spaces.box import Box
 
@@ -31,10 +32,11 @@ def volume_gains(
     .. math:: \log_2 V(b_i + 1) - \log_2 V(b)
 
     Both volumes are measured by the engine under the uniform prior on the box of the columns' bounds, with the largest
-    violation of any row as the loss.
+    violation of any row as the loss. A column that has no bound of its own gets the one that the rows imply where each
+    of them is relaxed by a unit, from a linear programme.
 
     Args:
-        problem: a programme whose columns all have finite bounds, without equations.
+        problem: a programme whose columns are bounded, by themselves or by the rows, without equations.
         repeats: runs of each measurement.
         seed: everything random follows from it.
         progress: called with the share done and a text.
@@ -44,7 +46,7 @@ def volume_gains(
         The gain of each row in bits.
 
     Raises:
-        InputError: for a column without bounds, or an equation, which leaves no volume.
+        InputError: for a column that nothing bounds, or an equation, which leaves no volume.
 
     Example:
         >>> from pindown import LinearProgram
@@ -52,14 +54,11 @@ def volume_gains(
         >>> abs(gain.value - 2) < 0.3  # from a triangle of area 1/2 to one of area 2
         True
     """
-    ends = np.stack([problem.lower, problem.upper])
-    if not np.isfinite(ends).all():
-        column = int(np.flatnonzero(~np.isfinite(ends).all(axis=0))[0])
-        raise InputError(f"column {problem.columns[column]!r} has no finite bounds", "bounds for every column")
     equal = np.flatnonzero(problem.low == problem.high)
     if equal.size:
         raise InputError(f"row {problem.rows[int(equal[0])]!r} is an equation", "rows that leave some volume")
-    space = Box(torch.from_numpy(problem.lower), torch.from_numpy(problem.upper))
+    lower, upper = _bounds(problem)
+    space = Box(torch.from_numpy(lower), torch.from_numpy(upper))
     names = list(problem.rows)
     found: list[Estimate] = []
     for i in range(-1, len(names)):
@@ -83,6 +82,22 @@ def volume_gains(
             reference=space.reference, dof=base.dof,
         )  # fmt: skip
     return gains
+
+
+def _bounds(problem: LinearProgram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds of the columns, those that are missing from the rows."""
+    n = len(problem.columns)
+    wider = LinearProgram(
+        np.zeros(n), problem.matrix, problem.low - 1.0, problem.high + 1.0, lower=problem.lower, upper=problem.upper
+    )
+    solver, ends = make_solver(wider), (problem.lower.copy(), problem.upper.copy())
+    for sign, side in zip((1.0, -1.0), ends, strict=True):
+        for j in np.flatnonzero(~np.isfinite(side)):
+            found = solver.solve(sign * np.eye(n)[j])
+            if found.outcome != "optimal":
+                raise InputError(f"column {problem.columns[int(j)]!r} is not bounded", "bounds for every column")
+            side[j] = sign * found.value
+    return ends
 
 
 class _Violation:
