@@ -17,11 +17,11 @@ from pindown.fermi import quantiles, units
 from pindown.fermi.bounds import Bound
 from pindown.fermi.distributions import Constant
 from pindown.fermi.formula import formula, identifiers, written_out
-from pindown.fermi.influence import conditional_curves, sobol_indices, steepest, swings
+from pindown.fermi.influence import conditional_curves, leading_directions, sobol_indices, swings
 from pindown.fermi.model import Correlation, Model, name_of
 from pindown.fermi.quantity import Quantity
 from pindown.fermi.result import FermiResult, Node, Outcome
-from pindown.fermi.sampling import Sampler, sobol_points, turned
+from pindown.fermi.sampling import Sampler, sobol_runs, turned
 from pindown.rng import child_seed
 
 __all__ = ["estimate"]
@@ -45,7 +45,7 @@ def estimate(
     r"""Estimate a quantity by scrambled Sobol' points.
 
     Each quantity is sampled once, wherever it stands. Percentiles come from sixteen independent scramblings, whose
-    spread gives the standard error; their first coordinate runs along the direction that moves the answer most (Owen
+    spread gives the standard error; their first coordinates run along the directions that move the answer most (Owen
     1997, SIAM J. Numer. Anal. 34:1884; L'Ecuyer 2018; Imai and Tan 2006). That error is of the computation alone: how
     wrong the inputs are is in the percentiles, if they are honest, and nowhere else.
 
@@ -85,10 +85,10 @@ def estimate(
     say(0.0, "drawing")
     n = samples // _RUNS
     wanted = model.nodes
-    direction = steepest(sampler, model.target)
+    directions = leading_directions(sampler, model.target)
     per_run: list[list[Array]] = []
-    for run in range(_RUNS):
-        per_run.append(sampler.values(turned(sobol_points(n, sampler.dim, seed, 0, run), direction), wanted))
+    for run, u in enumerate(sobol_runs(n, sampler.dim, _RUNS, seed, 0)):
+        per_run.append(sampler.values(turned(u, directions), wanted))
         say(0.6 * (run + 1) / _RUNS, "drawing")
     draws = {q: np.stack([values[k] for values in per_run]) for k, q in enumerate(wanted)}
     y = draws[model.target]
@@ -125,7 +125,7 @@ def estimate(
         + (sensitivity * (len(indices) + 2) if len(indices) > 1 else 0)
         + 1
         + 2 * len(behind)
-        + 2 * sampler.dim,
+        + 6 * len(behind),
         seed=seed,
         seconds=time.perf_counter() - began,
         version=__version__,
@@ -213,11 +213,9 @@ def _nodes(model: Model, draws: dict[Quantity, Array]) -> tuple[Node, ...]:
         if written_out(q) and q is not model.target:
             continue
         x = draws[q].ravel()
-        low, middle, high = (
-            np.quantile(x, [0.05, 0.5, 0.95]) if np.isfinite(x).all() else np.full(3, np.nan)
-        )  # fmt: skip
-        points = float(low), float(middle), float(high)
-        out.append(Node(names[q], units.shown(q.unit), q.bound, _how(q, words), q.source, *points))
+        finite = bool(np.isfinite(x).all())
+        low, middle, high = map(float, quantiles.points(np.sort(x), (0.05, 0.5, 0.95)) if finite else np.full(3, np.nan))
+        out.append(Node(names[q], units.shown(q.unit), q.bound, _how(q, words), q.source, low, middle, high))
     return tuple(out)
 
 
