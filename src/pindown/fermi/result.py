@@ -241,15 +241,17 @@ class FermiResult:
     def summary(self) -> str:
         """The verdict and the figures as plain text."""
         lines = [self.verdict, ""]
+        beside = (*self.routes, *self.combined, *self.beside, *self.sensitivity[:8])
+        wide = max(26, *(len(x.name) for x in beside)) if beside else 26
         for p, e in self.percentiles.items():
-            lines.append(f"  {f'{p:g}% point':<26} {e}")
+            lines.append(f"  {f'{p:g}% point':<{wide}} {e}")
         for heading, several in (("Routes", self.routes), ("Combined", self.combined), ("Beside it", self.beside)):
             if several:
                 lines += ["", heading]
-                lines += [f"  {o.name:<26} {_range(o)}" for o in several]
+                lines += [f"  {o.name:<{wide}} {_range(o)}" for o in several]
         if len(self.sensitivity) > 1:
             lines += ["", "Share of the variance" + (" of the logarithm" if self.log else "") + " (total)"]
-            lines += [f"  {s.name:<26} {s.total}" for s in self.sensitivity[:8]]
+            lines += [f"  {s.name:<{wide}} {s.total}" for s in self.sensitivity[:8]]
         return "\n".join([*lines, *(["", *(f"Note: {n}" for n in self.notes)] if self.notes else [])])
 
     def to_dict(self) -> dict[str, Any]:
