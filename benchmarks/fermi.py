@@ -129,11 +129,12 @@ def markdown(record: dict[str, Any]) -> str:
         "",
         f"The built-in model of human values, {record['seeds']} seeds. Errors are root mean squares relative to the",
         f"answer of 2^20 points, which 2^20 plain draws of numpy meet within {record['plain_apart']:.1f} of their own",
-        "errors at worst. *Fewer draws* is (squigglepy's error / pindown's)², how many times as many plain draws the same",
-        "error takes. *Cheaper* is the same in CPU seconds; pindown's second holds more work: standard errors, densities,",
-        "swings, curves, and the points of every quantity.",
+        "errors at worst. *Fewer draws* is (squigglepy's error / pindown's)², how many times as many plain draws the",
+        "same error takes. *Cheaper* is the same in CPU seconds; pindown's second holds more work: standard errors,",
+        "densities, swings, curves, and the points of every quantity.",
         "",
-        "| draws | point | error, pindown | error, squigglepy | fewer draws | cheaper | draws a second, pindown | squigglepy |",
+        "| draws | point | error, pindown | error, squigglepy | fewer draws | cheaper | draws a second, pindown "
+        "| squigglepy |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for r in record["rows"]:
@@ -191,8 +192,8 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         record = {
             "schema": SCHEMA, "date": date.today().isoformat(), "machine": platform.platform(),
-            "note": options.note, "python": sys.version.split()[0], "seeds": options.seeds, "reference": exact, "plain_apart": apart,
-            "rows": rows, "met": met,
+            "note": options.note, "python": sys.version.split()[0], "seeds": options.seeds, "reference": exact,
+            "plain_apart": apart, "rows": rows, "met": met,
         }  # fmt: skip
         (options.out / "fermi.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         (options.out / "fermi.md").write_text(markdown(record), encoding="utf-8")

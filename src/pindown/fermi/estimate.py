@@ -214,7 +214,9 @@ def _nodes(model: Model, draws: dict[Quantity, Array]) -> tuple[Node, ...]:
             continue
         x = draws[q].ravel()
         finite = bool(np.isfinite(x).all())
-        low, middle, high = map(float, quantiles.points(np.sort(x), (0.05, 0.5, 0.95)) if finite else np.full(3, np.nan))
+        low, middle, high = map(
+            float, quantiles.points(np.sort(x), (0.05, 0.5, 0.95)) if finite else np.full(3, np.nan)
+        )
         out.append(Node(names[q], units.shown(q.unit), q.bound, _how(q, words), q.source, low, middle, high))
     return tuple(out)
 
