@@ -119,8 +119,8 @@ def human_values(*, points: bool = False) -> Model:
             "Every route is an upper bound and none a lower one: nothing here says that values are complex.",
             "No figure is attributed to a talk or an essay on the question: none could be verified there.",
             "That selection keeps no more than a bit a generation over the mutation rate is disputed: with"
-            " recombination MacKay 1999 has gains that grow as the root of the genome's size, and Worden 2022 doubts his"
-            " model. Without that route the bound is looser.",
+            " recombination MacKay 1999 has gains that grow as the root of the genome's size, and Worden 2022 doubts"
+            " his model. Without that route the bound is looser.",
             "A description also needs its interpreter. The decoder stands beside the answer and is not added to it.",
             "What answers can supply and what a description takes are bits of different kinds: they share an axis and"
             " are never added. A channel's capacity is at most what is said, so that the gap is no proof either way.",
