@@ -46,8 +46,8 @@ def estimate(
 
     Each quantity is sampled once, wherever it stands. Percentiles come from sixteen independent scramblings (fewer
     below 1,024 points), whose spread gives the standard error; their first coordinates run along the directions that
-    move the answer most (Owen 1997, SIAM J. Numer. Anal. 34:1884; L'Ecuyer 2018; Imai and Tan 2006). That error is of the computation alone: how
-    wrong the inputs are is in the percentiles, if they are honest, and nowhere else.
+    move the answer most (Owen 1997, SIAM J. Numer. Anal. 34:1884; L'Ecuyer 2018; Imai and Tan 2006). That error is of
+    the computation alone: how wrong the inputs are is in the percentiles, if they are honest, and nowhere else.
 
     Args:
         node: the quantity, or a model with routes to it.
