@@ -115,7 +115,7 @@ def sobol_runs(n: int, dim: int, runs: int, seed: int, *path: int) -> Iterator[A
         whole = np.asarray(net / scale).astype(np.uint64)
     for _ in range(runs):
         shift = rng.integers(1 << _BITS, size=dim, dtype=np.uint64)
-        yield (whole ^ shift) * scale + 0.5 * scale
+        yield np.asarray((whole ^ shift) * scale + 0.5 * scale, dtype=np.float64)
 
 
 def turned(u: Array, directions: Sequence[Array]) -> Array:
