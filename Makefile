@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
+CLUSTER := $(VENV)-cluster
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: help audit test slow long browser lint types docs bench format ci clean
+.PHONY: help audit test slow long browser cluster lint types docs bench format ci clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -35,6 +36,14 @@ long: $(VENV)/.ready-dev  ## the coverage of every known case: hours
 browser: $(VENV)/.ready-dev  ## the report in a real browser; needs chromium
 	$(PYTEST) -m browser
 
+$(CLUSTER)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --disable-pip-version-check --editable '.[ray,dask]' 'pytest>=8.3' 'hypothesis>=6.112'
+	@touch $@
+
+cluster: $(CLUSTER)/.ready  ## local Ray and Dask clusters of two workers, in an environment of their own
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest tests/unit/test_cluster.py -m "slow or not slow"
+
 lint: $(VENV)/.ready-dev  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +65,4 @@ format: $(VENV)/.ready-dev  ## let ruff mend what it can
 ci: lint types docs test browser  ## everything, as CI runs it
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLUSTER) site .pytest_cache .ruff_cache .hypothesis

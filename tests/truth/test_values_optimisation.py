@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import pindown
 from pindown import Overoptimisation
 from pindown.estimate import Estimate, Status
 from pindown.values import best_of_n_bits, best_of_n_value, quantiliser_bits, quantiliser_cost
-from pindown.values.overoptimisation import fit_curve
+from pindown.values.overoptimisation_forms import fit_curve, fit_overoptimisation
 from pindown.values.overoptimisation_result import Curve, OptimisedPoint
 from pindown.values.tails import tail_of
 
@@ -144,6 +145,41 @@ def test_the_two_forms_are_found_again() -> None:
     wrong = fit_curve(curve("best of n", d * (1.2 - 0.9 * np.log(d)), d), 3.0, "d(α − βd)")
     assert wrong is not None
     assert wrong.unexplained > 1e-4  # the control: the other form leaves something over
+
+
+def test_a_curve_of_ones_own_is_fitted_and_its_form_told() -> None:
+    """Points with noise, KL in nats as runs of reinforcement learning report it."""
+    kl = np.linspace(0.2, 30.0, 40)
+    d, noise = np.sqrt(kl), 0.02 * np.random.default_rng(0).normal(size=40)
+    truth = {"d(α − βd)": d * (1.1 - 0.12 * d), "d(α − β ln d)": d * (0.9 - 0.4 * np.log(d))}
+    for form, gain in truth.items():
+        fits = {f.form: f for f in fit_overoptimisation(kl / math.log(2), 5.0 + gain + noise, base=5.0)}
+        right, wrong = fits[form], next(f for f in fits.values() if f.form != form)
+        alpha, beta = (1.1, 0.12) if form == "d(α − βd)" else (0.9, 0.4)
+        for found, exact in ((right.alpha, alpha), (right.beta, beta)):
+            assert found.stderr < 0.02
+            assert found.value == pytest.approx(exact, abs=4 * found.stderr)
+        assert wrong.unexplained > 4 * right.unexplained
+    at_zero = fit_overoptimisation([0.0, *kl / math.log(2)], [5.0, *(5.0 + truth["d(α − βd)"])])[0]
+    assert at_zero.alpha.value == pytest.approx(1.1, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("amount", "value", "base", "words"),
+    [
+        ([1, 2, 3], [1, 2], 0.0, "3 amounts and 2 values"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], None, "no point at 0 bits"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], None, "3 points above 0 bits"),
+        ([-1, 1, 2, 3, 4], [1, 2, 3, 4, 5], 0.0, "point 1 has -1 bits"),
+        ([1, 2, 3, math.nan], [1, 2, 3, 4], 0.0, "amount: point 4 is nan"),
+        ([2, 2, 2, 2], [1, 2, 3, 4], 0.0, "all at one number of bits"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], math.inf, "base=inf"),
+        ("abcd", [1, 2, 3, 4], 0.0, "no list of numbers"),
+    ],
+)
+def test_a_curve_that_cannot_be_fitted_is_refused(amount: Any, value: Any, base: Any, words: str) -> None:
+    with pytest.raises(pindown.InputError, match=words):
+        fit_overoptimisation(amount, value, base)
 
 
 def test_tied_scores_share_their_value_whatever_their_order() -> None:

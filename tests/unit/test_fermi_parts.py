@@ -266,6 +266,30 @@ def test_damaged_toml_is_refused_by_its_place(text: str, told: str) -> None:
         fermi.from_toml(text)
 
 
+def test_long_chains_are_read_and_long_formulas_are_not_repeated() -> None:
+    """Formulas name parts that come later in the file, a thousand deep."""
+    links = [f'[quantity.q{i}]\nformula = "q{i + 1} * 1.01"' for i in range(1000)]
+    text = "\n".join(['target = "q0"', *links, "[quantity.q1000]", "value = 2"])
+    assert fermi.estimate(fermi.from_toml(text), **QUICK).percentiles[50].value == pytest.approx(2 * 1.01**1000)
+    ring = text.replace("value = 2", 'formula = "q990"')
+    with pytest.raises(DataError, match=r"defined through itself \(.*q990 → q991"):
+        fermi.from_toml(ring)
+    for long in ("+".join(["x"] * 3000), "-" * 3000 + "x"):
+        with pytest.raises(DataError, match="nested too deeply") as caught:
+            fermi.from_toml(TOML.format(long))
+        assert len(str(caught.value)) < 300
+        assert str(caught.value).count("quantity 'y'") == 1
+
+
+def test_few_points_are_not_biased_in_the_tails() -> None:
+    """Sixteen runs of sixteen points each would be off by a tenth on average over seeds."""
+    x = fermi.interval(1, 100, unit="bit", name="x")
+    found = [fermi.estimate(x, seed, **QUICK).percentiles for seed in range(20)]
+    for p, exact in ((5, 1.0), (95, 100.0)):
+        values = [points[p].value for points in found]
+        assert sum(values) / len(values) == pytest.approx(exact, rel=0.02)
+
+
 def test_records_come_back_and_damage_is_refused() -> None:
     found = fermi.estimate(small(), samples=256, sensitivity=32)
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))

@@ -28,10 +28,14 @@ class Interrupted(PindownError):
 
 
 def show(what: RenderableType, *, error: bool = False) -> None:
-    """Print to stdout, or to stderr where stdout carries data. Brackets in a text are no markup."""
+    """Print to stdout, or to stderr where stdout carries data. Brackets in a text are no markup.
+
+    Lines are broken to fit a terminal only: what goes to a file or another program keeps its lines.
+    """
     from rich.console import Console
 
-    Console(stderr=error, highlight=False, markup=False).print(what)
+    console = Console(stderr=error, highlight=False, markup=False)
+    console.print(what, soft_wrap=isinstance(what, str) and not console.is_terminal)
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pindown.cli._console import show
+from pindown.cli._console import Interrupted, show
 from pindown.cli._options import Checkpoint, Json, Quiet, Resume, Seed, Unfinished
 from pindown.cli._output import check_folder
 from pindown.cli._places import STDOUT, deliver
@@ -138,13 +138,17 @@ def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:
     from pindown.errors import DataError
 
     if session.answers:
-        show(f"Going on after {len(session.answers)} answers.", error=error)
+        show(f"Going on after {_answers(len(session.answers))}.", error=error)
+    show("Answer by number or by text; q stops.", error=error)
     while (question := session.next()) is not None:
         show(_asked(session, question), error=error)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted(_stopped(session, kept)) from interrupt
         said = line.strip()
         if not line or said.lower() in _STOP:
-            show(f"Stopped. The answers are kept in {kept}: the same command goes on from there.", error=error)
+            show(_stopped(session, kept), error=error)
             return
         choice = _choice(question, said)
         if choice is None:
@@ -154,13 +158,26 @@ def _ask(session: Elicitation, kept: Path, *, error: bool) -> None:
             session.answer(question, choice)
         except DataError as contradiction:
             show(f"Not taken: {contradiction}", error=error)
-    show(f"Nothing more to ask. Best plan: {session.best_plan} ({session.chance} to be acceptable).", error=error)
+    why = "The gap is closed" if session.missing.value == 0.0 else "No question tells anything more"
+    told = f"{_answers(len(session.answers))} for a price of {session.paid:g}"
+    show(f"\n{why} after {told}. Best plan: {session.best_plan} ({session.chance} to be acceptable).", error=error)
+
+
+def _stopped(session: Elicitation, kept: Path) -> str:
+    if not session.answers:
+        return "Stopped before the first answer."
+    return f"Stopped. The answers are kept in {kept}: the same command goes on from there."
+
+
+def _answers(n: int) -> str:
+    return f"{n} answer{'s' * (n != 1)}"
 
 
 def _asked(session: Elicitation, question: Question) -> str:
     options = "  ".join(f"[{i + 1}] {text}" for i, text in enumerate(question.answers))
     worth = f"{question.decision.value:.2f} bits about the decision, {question.total.value:.2f} in all"
-    head = f"{question.source} (price {question.price:g}; {worth}; missing {session.missing})"
+    missing = f"at least {session.missing.value:.2f} bits missing"
+    head = f"{len(session.answers) + 1}. {question.source} (price {question.price:g}; {worth}; {missing})"
     return f"\n{head}\n{question.text}\n  {options}"
 
 

@@ -17,17 +17,17 @@ from pindown.fermi import quantiles, units
 from pindown.fermi.bounds import Bound
 from pindown.fermi.distributions import Constant
 from pindown.fermi.formula import formula, identifiers, written_out
-from pindown.fermi.influence import conditional_curves, sobol_indices, steepest, swings
+from pindown.fermi.influence import conditional_curves, leading_directions, sobol_indices, swings
 from pindown.fermi.model import Correlation, Model, name_of
 from pindown.fermi.quantity import Quantity
 from pindown.fermi.result import FermiResult, Node, Outcome
-from pindown.fermi.sampling import Sampler, sobol_points, turned
+from pindown.fermi.sampling import Sampler, sobol_runs, turned
 from pindown.rng import child_seed
 
 __all__ = ["estimate"]
 
 Array = NDArray[np.float64]
-_RUNS = 16
+_MOST_RUNS, _RUN = 16, 64
 _MOST_CURVES = 6
 _FEWEST, _MOST = 1 << 8, 1 << 22
 
@@ -44,10 +44,10 @@ def estimate(
 ) -> FermiResult:
     r"""Estimate a quantity by scrambled Sobol' points.
 
-    Each quantity is sampled once, wherever it stands. Percentiles come from sixteen independent scramblings, whose
-    spread gives the standard error; their first coordinate runs along the direction that moves the answer most (Owen
-    1997, SIAM J. Numer. Anal. 34:1884; L'Ecuyer 2018; Imai and Tan 2006). That error is of the computation alone: how
-    wrong the inputs are is in the percentiles, if they are honest, and nowhere else.
+    Each quantity is sampled once, wherever it stands. Percentiles come from sixteen independent scramblings (fewer
+    below 1,024 points), whose spread gives the standard error; their first coordinates run along the directions that
+    move the answer most (Owen 1997, SIAM J. Numer. Anal. 34:1884; L'Ecuyer 2018; Imai and Tan 2006). That error is of
+    the computation alone: how wrong the inputs are is in the percentiles, if they are honest, and nowhere else.
 
     Args:
         node: the quantity, or a model with routes to it.
@@ -83,13 +83,14 @@ def estimate(
     say = progress or _nobody
 
     say(0.0, "drawing")
-    n = samples // _RUNS
+    runs = _runs(samples)
+    n = samples // runs
     wanted = model.nodes
-    direction = steepest(sampler, model.target)
+    directions = leading_directions(sampler, model.target)
     per_run: list[list[Array]] = []
-    for run in range(_RUNS):
-        per_run.append(sampler.values(turned(sobol_points(n, sampler.dim, seed, 0, run), direction), wanted))
-        say(0.6 * (run + 1) / _RUNS, "drawing")
+    for run, u in enumerate(sobol_runs(n, sampler.dim, runs, seed, 0)):
+        per_run.append(sampler.values(turned(u, directions), wanted))
+        say(0.6 * (run + 1) / runs, "drawing")
     draws = {q: np.stack([values[k] for values in per_run]) for k, q in enumerate(wanted)}
     y = draws[model.target]
     log = bool(np.isfinite(y).all() and y.min() > 0)
@@ -120,12 +121,12 @@ def estimate(
         nodes=_nodes(model, draws),
         log=log,
         samples=samples,
-        runs=_RUNS,
+        runs=runs,
         evaluations=samples
         + (sensitivity * (len(indices) + 2) if len(indices) > 1 else 0)
         + 1
         + 2 * len(behind)
-        + 2 * sampler.dim,
+        + 6 * len(behind),
         seed=seed,
         seconds=time.perf_counter() - began,
         version=__version__,
@@ -180,6 +181,11 @@ class _Outcomes:
 _REFERENCE = "the inputs' distributions"
 
 
+def _runs(samples: int) -> int:
+    """Runs of 64 points at least: percentiles of fewer are biased in the tails."""
+    return min(_MOST_RUNS, samples // _RUN)
+
+
 def _checked(samples: int, percents: Sequence[float], sensitivity: int) -> tuple[float, ...]:
     if isinstance(samples, bool) or not isinstance(samples, int) or samples & (samples - 1) or samples < _FEWEST:
         raise InputError(f"samples = {samples!r}", f"a power of 2 from {_FEWEST}")
@@ -191,7 +197,7 @@ def _checked(samples: int, percents: Sequence[float], sensitivity: int) -> tuple
     out = tuple(sorted({int(p) if float(p).is_integer() else float(p) for p in percents}))
     if not out or out[0] <= 0 or out[-1] >= 100:
         raise InputError(f"percents = {list(percents)}", "numbers above 0 and below 100")
-    draws = samples // _RUNS
+    draws = samples // _runs(samples)
     for p in out:
         if draws * min(p, 100 - p) < 50:  # less than half a draw of a run lies beyond it
             raise InputError(f"the {p:g}% point from {draws} draws in a run", "more", "raise samples=")
@@ -213,11 +219,11 @@ def _nodes(model: Model, draws: dict[Quantity, Array]) -> tuple[Node, ...]:
         if written_out(q) and q is not model.target:
             continue
         x = draws[q].ravel()
-        low, middle, high = (
-            np.quantile(x, [0.05, 0.5, 0.95]) if np.isfinite(x).all() else np.full(3, np.nan)
-        )  # fmt: skip
-        points = float(low), float(middle), float(high)
-        out.append(Node(names[q], units.shown(q.unit), q.bound, _how(q, words), q.source, *points))
+        finite = bool(np.isfinite(x).all())
+        low, middle, high = map(
+            float, quantiles.points(np.sort(x), (0.05, 0.5, 0.95)) if finite else np.full(3, np.nan)
+        )
+        out.append(Node(names[q], units.shown(q.unit), q.bound, _how(q, words), q.source, low, middle, high))
     return tuple(out)
 
 

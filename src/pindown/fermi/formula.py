@@ -11,13 +11,14 @@ from pindown.fermi.distributions import Constant
 from pindown.fermi.operations import FUNCTIONS
 from pindown.fermi.quantity import Number, Quantity, as_quantity, computed, is_random
 
-__all__ = ["formula", "identifiers", "read_formula", "written_out"]
+__all__ = ["formula", "identifiers", "named_in", "read_formula", "written_out"]
 
 _SIGNS = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
 }  # fmt: skip
 _SEVERAL = ("minimum", "maximum")
+_SHOWN = 80
 
 
 def identifiers(names: Mapping[Quantity, str]) -> dict[Quantity, str]:
@@ -106,9 +107,34 @@ def read_formula(text: str, known: Callable[[str], Quantity], where: str) -> Qua
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"{where}: the formula {text!r} cannot be read ({error})", "such as 'a * b / 2'") from error
-    made = _read(tree.body, known, where, text)
-    return as_quantity(made)
+        why = "nested too deeply" if isinstance(error, RecursionError | MemoryError) else error
+        raise InputError(
+            f"{where}: the formula {_short(text)} cannot be read ({why})", "such as 'a * b / 2'"
+        ) from error
+    try:
+        return as_quantity(_read(tree.body, known, where, text))
+    except RecursionError as error:
+        raise InputError(
+            f"{where}: the formula {_short(text)} is nested too deeply", "a shorter one", "name some of its parts"
+        ) from error
+
+
+def named_in(text: str) -> list[str]:
+    """The names that a formula uses, in order; none where it cannot be read.
+
+    >>> named_in("minimum(a, 2 * b) ** 2")
+    ['minimum', 'a', 'b']
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    return list(dict.fromkeys(n.id for n in sorted(found, key=lambda n: (n.lineno, n.col_offset))))
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _read(node: ast.expr, known: Callable[[str], Quantity], where: str, text: str) -> Quantity | Number:
@@ -127,7 +153,9 @@ def _read(node: ast.expr, known: Callable[[str], Quantity], where: str, text: st
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         exponent = inner(node.right)
         if not isinstance(exponent, (int, float)):
-            raise InputError(f"{where}: a quantity as an exponent in {text!r}", "a number", "write exp(b * ln(a))")
+            raise InputError(
+                f"{where}: a quantity as an exponent in {_short(text)}", "a number", "write exp(b * ln(a))"
+            )
         return as_quantity(inner(node.left)) ** exponent
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         parts = [inner(a) for a in node.args]
@@ -137,6 +165,6 @@ def _read(node: ast.expr, known: Callable[[str], Quantity], where: str, text: st
         if name in FUNCTIONS and len(parts) == 1:
             return computed(name, *parts)
     raise InputError(
-        f"{where}: {ast.unparse(node)!r} in the formula {text!r}",
+        f"{where}: {_short(ast.unparse(node))} in the formula {_short(text)}",
         f"names, numbers, + - * / **, {', '.join((*_SEVERAL, *FUNCTIONS))}",
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from pindown.fermi.build import binary_entropy, constant, interval, log2, minimum
+from pindown.fermi.build import binary_entropy, constant, interval, minimum
 from pindown.fermi.model import Model
 from pindown.fermi.quantity import Quantity
 
@@ -48,20 +49,21 @@ def human_values(*, points: bool = False) -> Model:
     pair = constant(2.0, unit="bit / base_pair", name="bits for each base pair", source="four letters: log2 4")
     length = constant(
         3e9, unit="base_pair", name="length of the genome", bound="upper",
-        source="about 3.05e9 in a haploid genome (public databases), rounded",
+        source="Nurk et al. 2022: 3.055e9 in all chromosomes but Y, here rounded",
     )  # fmt: skip
     genome = (length * pair).named("genome")
     share = between(
         0.10, 0.15, 0.125, name="functional share",
-        source="Graur 2017 (10% to 15%, at most 25%); Ponting and Hardison 2011 (not verified)",
+        source="Graur 2017: 10% to 15%, at most 25%; Rands et al. 2014 find less, 7.1% to 9.2%",
     )  # fmt: skip
     functional = (genome * share).named("functional genome")
     genes = between(
-        19_000, 26_000, 26_000, unit="gene", name="genes", source="about 20,000 today; 26,000 in 2001 (not verified)",
+        19_000, 26_000, 26_000, unit="gene", name="genes",
+        source="Ezkurdia et al. 2014: maybe 19,000; Clamp et al. 2007: 20,500; 26,000 in 2001 (not verified)",
     )  # fmt: skip
     bases = between(
         1_500, 3_500, 3_000, unit="base_pair / gene", name="bases in a gene", bound="upper",
-        source="length of a messenger RNA, a guess",
+        source="Piovesan et al. 2016: eleven exons of 309 bases on average; the lower end is a guess",
     )  # fmt: skip
     coding = (genes * bases * pair).named("genes alone")
     compressed = between(
@@ -70,11 +72,11 @@ def human_values(*, points: bool = False) -> Model:
     ).named("compressed genome in bits", unit="bit")  # fmt: skip
     selected = between(
         0.3, 3.0, 1.0, unit="bit / generation", name="what selection adds", bound="upper",
-        source="Worden 1995 (typically a few bits a generation in all, far less than one for a part)",
+        source="Worden 1995: a few bits a generation in all, a small part of one for a part of the phenotype",
     )  # fmt: skip
     mutation = between(
         0.9e-8, 1.5e-8, 1e-8, unit="1 / generation", name="mutations of a base",
-        source="Kong et al. 2012: 1.2e-8 (not verified)",
+        source="Kong et al. 2012: 1.20e-8",
     )  # fmt: skip
     capacity = (selected / mutation).named("what selection can keep")
 
@@ -101,7 +103,8 @@ def human_values(*, points: bool = False) -> Model:
     years = between(18, 80, 40, unit="year", name="years of learning", source="a guess")
     awake = constant(2 / 3, name="share of the day awake", bound="guess", source="16 hours of 24")
     kept = between(
-        0.01, 0.3, 0.1, name="share that is kept", source="a guess; Landauer 1986: about 2 bits a second (not verified)"
+        0.01, 0.3, 0.1, name="share that is kept",
+        source="a guess; in what Landauer 1986 reviews nobody kept more than 2 bits a second (as Minsky 1994 tells it)",
     )  # fmt: skip
     of_values = between(0.01, 0.3, 0.05, name="value-relevant share of what is learnt", source="a guess")
     learnt = (rate * years * awake * kept * of_values).named("learnt", unit="bit")
@@ -116,7 +119,8 @@ def human_values(*, points: bool = False) -> Model:
             "Every route is an upper bound and none a lower one: nothing here says that values are complex.",
             "No figure is attributed to a talk or an essay on the question: none could be verified there.",
             "That selection keeps no more than a bit a generation over the mutation rate is disputed: with"
-            " recombination simulations kept more. Without that route the bound is looser.",
+            " recombination MacKay 1999 has gains that grow as the root of the genome's size, and Worden 2022 doubts"
+            " his model. Without that route the bound is looser.",
             "A description also needs its interpreter. The decoder stands beside the answer and is not added to it.",
             "What answers can supply and what a description takes are bits of different kinds: they share an axis and"
             " are never added. A channel's capacity is at most what is said, so that the gap is no proof either way.",
@@ -131,20 +135,23 @@ def _supplies(ask: Callable[..., Quantity]) -> tuple[Quantity, ...]:
     error = ask(0.05, 0.3, 0.15, name="share of wrong answers", source="a guess")
     error = error if error.support[1] <= 0.5 else error.truncated(high=0.5)
     lost = binary_entropy(error)
+    one = constant(1.0, unit="1 / answer", name="for each answer", source="what is told and lost is for one answer")
+    among = {k: constant(math.log2(k), unit="bit", name=f"bits among {k}", source=f"log2 {k}") for k in _NUMBERS}
     out: list[Quantity] = []
     for name, low, high, point, k in _KINDS:
         count = ask(low, high, point, unit="answer", name=f"{name} a day", source="a guess")
-        most = log2(constant(float(k))) * constant(1.0, unit="bit")
-        wrong = error * log2(constant(float(k - 1))) * constant(1.0, unit="bit")
-        each = (most - lost - wrong) / constant(1.0, unit="answer")
-        out.append((count * days * each).named(f"{name} in a lifetime", bound="upper"))
+        told = among[k] - lost
+        if k > 2:  # which of the wrong ones it was is lost too
+            told = told - error * among[k - 1]
+        out.append((count * days * (told * one)).named(f"{name} in a lifetime", bound="upper"))
     return tuple(out)
 
 
 _KINDS = (
     ("comparisons", 10, 1000, 100, 2),
     ("choices among ten", 10, 1000, 100, 10),
-    ("demonstrations among a thousand plans", 1, 20, 5, 1000),
+    ("demonstrations", 1, 20, 5, 1000),
     ("corrections", 1, 50, 10, 2),
 )
-"""Kind of answer, how many a day at 5%, at 95% and as one point, among how many."""
+"""Kind of answer, how many a day at 5%, at 95% and as one point, among how many (demonstrations: of plans)."""
+_NUMBERS = sorted({n for *_, k in _KINDS for n in (k, k - 1) if n > 1})

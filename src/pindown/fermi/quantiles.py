@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pindown.estimate import Estimate, Kind, Status
 from pindown.fermi.bounds import Bound
 
-__all__ = ["PERCENTS", "Density", "density", "kind_of", "percentiles"]
+__all__ = ["PERCENTS", "Density", "density", "kind_of", "percentiles", "points"]
 
 Array = NDArray[np.float64]
 PERCENTS = (5, 25, 50, 75, 95)
@@ -53,20 +53,36 @@ def percentiles(
     unknown = bound == "neither"
     finite = bool(np.isfinite(runs).all())
     status = Status.NON_FINITE if not finite else Status.UNSUPPORTED if unknown else Status.REACHED
+    if not status.ok:
+        return {p: Estimate(math.nan, math.nan, unit, status=status, reference=reference) for p in percents}
+    ordered = np.sort(runs, axis=1)
+    shares = np.array(percents, dtype=np.float64) / 100.0
+    low, high = float(ordered[:, 0].min()), float(ordered[:, -1].max())
     out: dict[float, Estimate] = {}
-    for p in percents:
-        if not status.ok:
-            out[p] = Estimate(math.nan, math.nan, unit, status=status, reference=reference)
-            continue
-        each = np.quantile(runs, p / 100.0, axis=1, method="hazen")
+    for p, each in zip(percents, points(ordered, shares, offset=0.5).T, strict=True):
         error = float(each.std(ddof=1) / math.sqrt(len(each)))
-        constant = bool(runs.min() == runs.max())
+        constant = low == high
         error = 0.0 if kind == "exact" or constant else error
-        value = float(runs.flat[0]) if constant else float(each.mean())
+        value = low if constant else float(each.mean())
         exact = kind == "estimate" and constant
         dof = None if constant or kind != "estimate" else len(each) - 1.0
         out[p] = Estimate(value, error, unit, kind="exact" if exact else kind, reference=reference, dof=dof)
     return out
+
+
+def points(ordered: Array, shares: Sequence[float] | Array, offset: float = 0.0) -> Array:
+    """Quantiles ``(…, shares)`` of values in order along the last axis, by straight lines between them.
+
+    The i-th of n stands at :math:`(i - 1)/(n - 1)`, or with ``offset`` 1/2 at :math:`(i - 1/2)/n` (Hazen).
+
+    >>> points(np.array([0.0, 1.0, 3.0]), [0.25, 0.5]).tolist(), points(np.array([0.0, 1.0]), [0.5], 0.5).tolist()
+    ([0.5, 1.0], [0.5])
+    """
+    n = ordered.shape[-1]
+    at = np.clip(np.asarray(shares) * (n - 1.0 + 2.0 * offset) - offset, 0.0, n - 1.0)
+    below = np.minimum(at.astype(np.int64), max(n - 2, 0))
+    above = np.minimum(below + 1, n - 1)
+    return ordered[..., below] + (at - below) * (ordered[..., above] - ordered[..., below])
 
 
 def density(draws: Array, log: bool) -> Density | None:

@@ -232,7 +232,7 @@ class FermiResult:
         p = max(points) if self.bound == "upper" else min(points)
         chance = p if self.bound == "upper" else 100.0 - p
         side = "at most" if self.bound == "upper" else "at least"
-        return f"{side} {points[p].value:.3g} {self._unit}".rstrip() + f" with a chance of {chance:g}% or more"
+        return f"{side} {_outward(points[p]):.3g} {self._unit}".rstrip() + f" with a chance of {chance:g}% or more"
 
     @property
     def _unit(self) -> str:
@@ -241,15 +241,17 @@ class FermiResult:
     def summary(self) -> str:
         """The verdict and the figures as plain text."""
         lines = [self.verdict, ""]
+        beside = (*self.routes, *self.combined, *self.beside, *self.sensitivity[:8])
+        wide = max(26, *(len(x.name) for x in beside)) if beside else 26
         for p, e in self.percentiles.items():
-            lines.append(f"  {f'{p:g}% point':<26} {e}")
+            lines.append(f"  {f'{p:g}% point':<{wide}} {_shown(e)}")
         for heading, several in (("Routes", self.routes), ("Combined", self.combined), ("Beside it", self.beside)):
             if several:
                 lines += ["", heading]
-                lines += [f"  {o.name:<26} {_range(o)}" for o in several]
+                lines += [f"  {o.name:<{wide}} {_range(o)}" for o in several]
         if len(self.sensitivity) > 1:
             lines += ["", "Share of the variance" + (" of the logarithm" if self.log else "") + " (total)"]
-            lines += [f"  {s.name:<26} {s.total}" for s in self.sensitivity[:8]]
+            lines += [f"  {s.name:<{wide}} {s.total}" for s in self.sensitivity[:8]]
         return "\n".join([*lines, *(["", *(f"Note: {n}" for n in self.notes)] if self.notes else [])])
 
     def to_dict(self) -> dict[str, Any]:
@@ -337,6 +339,23 @@ _WORDS = {
     Status.UNSUPPORTED: "upper and lower bounds are mixed in it, so that nothing is known of it from either side.",
     Status.NON_FINITE: "not every draw is finite. Look for a division by what can be 0, or truncate an input.",
 }
+
+
+def _outward(e: Estimate) -> float:
+    """A bound to three digits, rounded to the side on which it stays one."""
+    if e.kind not in ("upper_bound", "lower_bound") or not math.isfinite(e.value) or e.value == 0:
+        return e.value
+    step = 10.0 ** (math.floor(math.log10(abs(e.value))) - 2)
+    ratio = e.value / step
+    return step * (math.ceil(ratio - 1e-9) if e.kind == "upper_bound" else math.floor(ratio + 1e-9))
+
+
+def _shown(e: Estimate) -> str:
+    value = _outward(e)
+    if value == e.value:
+        return str(e)
+    sign = "≤" if e.kind == "upper_bound" else "≥"
+    return f"{sign} {value:.3g} {'' if e.unit == '1' else e.unit}".rstrip()
 
 
 def _range(o: Outcome) -> str:

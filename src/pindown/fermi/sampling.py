@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pindown.fermi.operations import evaluate
 from pindown.fermi.quantity import Quantity, is_random
 from pindown.rng import child_seed
 
-__all__ = ["Sampler", "sobol_points", "turned"]
+__all__ = ["Sampler", "sobol_runs", "turned"]
 
 Array = NDArray[np.float64]
 _BITS = 52
@@ -94,36 +94,55 @@ class Sampler:
         return np.clip(u, 2.0**-53, 1.0 - 2.0**-53)
 
 
-def sobol_points(n: int, dim: int, seed: int, *path: int) -> Array:
-    """Scrambled Sobol' points ``(n, dim)`` strictly inside the unit cube (Owen 1998; Matoušek's scrambling)."""
-    if dim == 0:
-        return np.empty((n, 0))
+def sobol_runs(n: int, dim: int, runs: int, seed: int, *path: int) -> Iterator[Array]:
+    r"""Independent randomisations ``(n, dim)`` of one Sobol' net, strictly inside the unit cube.
+
+    The net has one random linear scrambling (Matoušek 1998, J. Complexity 14:527) and each run a digital shift of its
+    own: given the scrambling, the runs are independent and each of their points is uniform, so that their spread tells
+    the error of their mean (L'Ecuyer 2018, Randomized quasi-Monte Carlo).
+
+    >>> [x.shape for x in sobol_runs(4, 2, 3, 0)]
+    [(4, 2), (4, 2), (4, 2)]
+    """
     power = n.bit_length() - 1
     if n != 1 << power:
         raise InputError(f"{n} points", "a power of 2")
-    engine = qmc.Sobol(dim, scramble=True, bits=_BITS, rng=np.random.default_rng(child_seed(seed, *path)))
-    return engine.random_base2(power) + 2.0 ** -(_BITS + 1)
+    rng = np.random.default_rng(child_seed(seed, *path))
+    scale = 2.0**-_BITS
+    whole = np.zeros((n, 0), dtype=np.uint64)
+    if dim:
+        net = qmc.Sobol(dim, scramble=True, bits=_BITS, rng=rng).random_base2(power)
+        whole = np.asarray(net / scale).astype(np.uint64)
+    for _ in range(runs):
+        shift = rng.integers(1 << _BITS, size=dim, dtype=np.uint64)
+        yield np.asarray((whole ^ shift) * scale + 0.5 * scale, dtype=np.float64)
 
 
-def turned(u: Array, direction: Array | None) -> Array:
-    r"""Points of the cube turned so that their first coordinate, the most even one, runs along ``direction``.
+def turned(u: Array, directions: Sequence[Array]) -> Array:
+    r"""Points of the cube turned so that their first coordinates, the most even ones, run along ``directions``.
 
-    In normal scores a rotation leaves independent normals as they are: :math:`u' = \Phi(H\,\Phi^{-1}(u))` with the
-    reflection H that takes the first axis to the direction. An answer that varies mostly along it is then nearly a
-    function of one coordinate (the linear transformation of Imai and Tan 2006, J. Comput. Finance 10:129).
+    In normal scores a rotation leaves independent normals as they are: :math:`u' = \Phi(H_1 H_2 \dots\,\Phi^{-1}(u))`
+    with reflections that take the first axes to the directions, which are orthonormal (either way along them). An
+    answer that varies mostly there is then nearly a function of few coordinates (the linear transformation of Imai and
+    Tan 2006, J. Comput. Finance 10:129).
 
-    >>> turned(np.array([[0.2, 0.5]]), np.array([0.0, 1.0])).round(6)
-    array([[0.5, 0.2]])
+    >>> turned(np.array([[0.2, 0.5]]), [np.array([0.0, 1.0])]).round(6)
+    array([[0.5, 0.8]])
     """
-    if direction is None:
+    if not directions:
         return u
-    v = direction / np.linalg.norm(direction)
-    v[0] -= 1.0
-    length = float(v @ v)
-    if length < 1e-24:
-        return u
+    mirrors: list[Array] = []
+    for k, b in enumerate(directions):
+        v = b
+        for m in mirrors:
+            v = v - m * (2.0 * float(m @ v))
+        v = v.copy()
+        v[:k] = 0.0
+        v[k] += 1.0 if v[k] >= 0.0 else -1.0
+        mirrors.append(v / np.linalg.norm(v))
     z = special.ndtri(u)
-    z -= np.outer(z @ v, 2.0 / length * v)
+    for m in reversed(mirrors):
+        z -= np.outer(z @ m, 2.0 * m)
     return np.clip(special.ndtr(z), 2.0**-53, 1.0 - 2.0**-53)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pindown.errors import DataError, InputError
 from pindown.fermi import build
 from pindown.fermi import distributions as of
-from pindown.fermi.formula import formula, identifiers, read_formula, written_out
+from pindown.fermi.formula import formula, identifiers, named_in, read_formula, written_out
 from pindown.fermi.model import Model
 from pindown.fermi.quantity import Quantity, leaf
 
@@ -193,20 +193,50 @@ class _Reader:
         if word not in self.tables:
             asked = f", quantity {self.open[-1]!r}" if self.open else ""
             raise DataError(f"{self.where}{asked}: no quantity {word!r}", f"one of {', '.join(self.tables)}")
-        if word in self.open:
-            ring = " → ".join([*self.open, word])
-            raise DataError(f"{self.where}, quantity {word!r} is defined through itself ({ring})", "no ring")
+        if not self.open:
+            self._parts_first(word)
+            if word in self.made:
+                return self.made[word]
+        self.made[word] = self._told(word)
+        return self.made[word]
+
+    def _told(self, word: str) -> Quantity:
+        """A quantity, or what is wrong with it and where."""
         self.open.append(word)
         try:
-            self.made[word] = self._make(word, self.tables[word])
+            return self._make(word, self.tables[word])
         except InputError as error:
             place = f"{self.where}, quantity {word!r}"
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{place}: {error.got}", error.wanted, error.remedy) from error
+            got = error.got if error.got.startswith(place) else f"{place}: {error.got}"
+            raise DataError(got, error.wanted, error.remedy) from error
         finally:
             self.open.pop()
-        return self.made[word]
+
+    def _parts_first(self, word: str) -> None:
+        """Make what a quantity is computed from, the deepest parts first: Python would not follow a long chain."""
+        stack = [word]
+        while stack:
+            last = stack[-1]
+            parts = [p for p in self._named(last) if p in self.tables and p not in self.made]
+            closed = next((p for p in parts if p in stack), None)
+            if closed is not None:
+                ring = " → ".join([*stack[stack.index(closed) :], closed])
+                raise DataError(f"{self.where}, quantity {closed!r} is defined through itself ({ring})", "no ring")
+            if parts:
+                stack.append(parts[0])
+                continue
+            stack.pop()
+            if stack:
+                self.made[last] = self._told(last)
+
+    def _named(self, word: str) -> list[str]:
+        table = self.tables[word]
+        if not isinstance(table, Mapping):
+            return []
+        texts = [table.get("formula"), *(table["mixture"] if isinstance(table.get("mixture"), list) else [])]
+        return [name for text in texts if isinstance(text, str) for name in named_in(text)]
 
     def _make(self, word: str, table: Any) -> Quantity:
         place = f"{self.where}, quantity {word!r}"

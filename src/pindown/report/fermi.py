@@ -18,7 +18,7 @@ from pindown.report.page import render_page
 __all__ = ["fermi_sections", "write_fermi_report"]
 
 _MOST_BARS = 12
-_MOST_DENSITIES = 5
+_MOST_DENSITIES = 6
 _BELOW = 0.3
 """How far below its name a bar stands, in rows: names stand inside the chart, so that a phone has room for the bars."""
 _KNOWN = {"upper": "an upper bound", "lower": "a lower bound", "guess": "a guess", "exact": "exact",

@@ -147,7 +147,7 @@ def _waterfall(r: Ledger) -> Figure:
                 "type": "bar", "orientation": "h", "y": [charts.plain(b[0], 34) for b in group],
                 "base": [b[1] for b in group],
                 "x": [b[2] for b in group], "marker": {"color": colour}, "showlegend": False,
-                "text": [charts.plain(_value(b[4])) for b in group], "textposition": "outside", "cliponaxis": False,
+                "text": [charts.plain(_bar_text(b[4])) for b in group], "textposition": "outside", "cliponaxis": False,
                 "hovertext": [charts.plain(f"{b[0]}: {charts.figure_text(b[4])}", 120) for b in group],
                 "hovertemplate": "%{hovertext}<extra></extra>",
             }
@@ -178,7 +178,7 @@ def _waterfall(r: Ledger) -> Figure:
 
 
 def _reach(bars: Sequence[tuple[str, float, float, str, Estimate]]) -> float:
-    return 1.18 * max(0.1, *(b[1] + b[2] for b in bars))
+    return 1.25 * max(0.1, *(b[1] + b[2] for b in bars))
 
 
 def _drawn(e: Estimate) -> float:
@@ -189,11 +189,16 @@ def _value(e: Estimate) -> str:
     return notation.with_error(e) if math.isfinite(e.value) else "infinitely many bits"
 
 
+def _bar_text(e: Estimate) -> str:
+    """Without the unit, which the axis has: on a phone there is no room for it beside a bar."""
+    return notation.value_text(e) if math.isfinite(e.value) else "infinitely many"
+
+
 def _sources(r: Ledger) -> Table:
     columns = [
         Column("source"), Column("kind"), Column("noise"), Column("price"), Column("questions", digits=0),
         Column("expected", estimate=True), Column("realised", estimate=True), Column("usable", estimate=True),
-        Column("fewest answers to close the gap", estimate=True),
+        Column("answers at least", estimate=True),
     ]  # fmt: skip
     rows: list[Row] = [
         [

@@ -51,7 +51,7 @@ class Earned:
 
     def __str__(self) -> str:
         if self.earned is None:
-            return f"not tested: {self.answers} answers, {_FEWEST} needed"
+            return f"not tested: {self.answers} answer{'s' * (self.answers != 1)} of {_FEWEST} needed"
         word = "earned" if self.earned else "NOT EARNED"
         return (
             f"{word}: {self.predicted.value:.3f} bits an answer predicted held out, {self.claimed.value:.3f} claimed "

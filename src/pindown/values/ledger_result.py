@@ -162,9 +162,7 @@ class Ledger:
         lines += [f"  {'target':<22} {self.target} (quartiles {', '.join(f'{q:.3g}' for q in self.target_quartiles)})"]
         lines += [f"  {'needed':<22} {self.needed}", f"  {'required':<22} {self.required}"]
         for s in self.sources:
-            state = "" if math.isnan(s.realised.value) else f", realised {s.realised}"
-            usable = f", usable {s.usable}" if s.lost.value > 0 else ""
-            lines.append(f"  {s.name[:20]:<22} expected {s.expected}{state}{usable} ({s.asked} × {s.price:g})")
+            lines.append(f"  {s.name[:20]:<22} {_supply(s, bool(self.answers))}")
         lines += [f"  {'missing':<22} {self.missing}", f"  {'earned':<22} {self.earned}"]
         lines += [f"  {'effective sample size':<22} {self.effective_size} of the posterior"]
         if self.next_question is not None:
@@ -230,3 +228,14 @@ class Ledger:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.verdict)}</p>{self.to_dataframe().round(4).to_html(index=False)}"
+
+
+def _supply(s: SourceLine, answered: bool) -> str:
+    """What a source supplies, how often it was asked or can be, and at what price."""
+    if answered and not s.asked:
+        return f"no answer yet (price {s.price:g})"
+    realised = "" if math.isnan(s.realised.value) else f", realised {s.realised}"
+    usable = f", usable {s.usable}" if s.lost.value > 0 else ""
+    noun = "answer" if answered else "question"
+    count = f"{s.asked} {noun}{'s' * (s.asked != 1)}"
+    return f"expected {s.expected}{realised}{usable} ({count}, price {s.price:g} each)"

@@ -13,21 +13,22 @@ from scipy.special import gammaln
 
 from pindown import __version__
 from pindown.errors import DataError, InputError
-from pindown.estimate import Estimate, Status, bits
+from pindown.estimate import Estimate, Status
 from pindown.rng import child_seed
 from pindown.spaces.base import check_count
 from pindown.values.belief import Belief
 from pindown.values.optimisation_bits import best_of_n_bits, quantiliser_bits
-from pindown.values.overoptimisation_result import Curve, Fit, OptimisedPoint, Overoptimisation
+from pindown.values.overoptimisation_forms import FORMS, fit_curve
+from pindown.values.overoptimisation_result import Curve, OptimisedPoint, Overoptimisation
 from pindown.values.problem import ValueProblem
 from pindown.values.tails import tail_of
 
-__all__ = ["fit_curve", "overoptimisation"]
+__all__ = ["overoptimisation"]
 
 Array = NDArray[np.float64]
 _RESAMPLES, _BOOTSTRAP = 40, 41
 _LEAST_SIZE = 30.0
-_FORMS = {"best of n": "d(α − βd)", "KL-regularised": "d(α − β ln d)"}
+_FORMS = dict(zip(("best of n", "KL-regularised"), FORMS, strict=True))
 
 
 def overoptimisation(
@@ -104,30 +105,6 @@ def overoptimisation(
         draws.base, tuple(curves), tail, tuple(fits), same, size, name, seed, time.perf_counter() - began, __version__,
         notes,
     )  # fmt: skip
-
-
-def fit_curve(curve: Curve, base: float, form: str) -> Fit | None:
-    """Least squares of the gain in true value over the base; None with fewer than four points above 0 bits."""
-    points = [p for p in curve.points if p.bits.value > 0.0]
-    if len(points) < 4:
-        return None
-    d = np.sqrt(np.array([p.bits.value for p in points]) * math.log(2.0))
-    gain = np.array([p.true.value - base for p in points])
-    logarithmic = "ln" in form
-    design = np.column_stack([d, -d * (np.log(d) if logarithmic else d)])
-    inverse = np.linalg.inv(design.T @ design)
-    alpha, beta = (float(x) for x in inverse @ design.T @ gain)
-    left = gain - design @ np.array([alpha, beta])
-    variance = float(left @ left) / (len(d) - 2)
-    errors = np.sqrt(np.diag(inverse) * variance)
-    peak = math.inf
-    if beta > 0.0 and (logarithmic or alpha > 0.0):
-        top = math.exp(alpha / beta - 1.0) if logarithmic else alpha / (2.0 * beta)
-        peak = bits(top**2)
-    a, b = (
-        Estimate(x, float(e), "1", "estimate", Status.REACHED, form) for x, e in zip((alpha, beta), errors, strict=True)
-    )
-    return Fit(form, a, b, peak, float(left @ left) / max(float(gain @ gain), 1e-300))
 
 
 class _Draws:
