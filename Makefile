@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CLUSTER := $(VENV)-cluster
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: help audit test slow long browser cluster lint types docs bench format ci clean
+.PHONY: help audit test coverage slow long browser cluster lint types docs bench format ci clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -26,6 +26,9 @@ audit: $(VENV)/.ready  ## train two small networks, measure them, write the repo
 
 test: $(VENV)/.ready-dev  ## the tests that take minutes in all
 	$(PYTEST) -n 2
+
+coverage: $(VENV)/.ready-dev  ## the slow checks that intervals hold the truth as often as they say
+	$(PYTEST) -n 2 -m slow -k cover
 
 slow: $(VENV)/.ready-dev  ## the tests that take minutes each
 	$(PYTEST) -n 2 -m slow
@@ -62,7 +65,7 @@ format: $(VENV)/.ready-dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ci: lint types docs test browser  ## everything, as CI runs it
+ci: lint types docs test coverage browser  ## everything, as CI runs it
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) $(CLUSTER) site .pytest_cache .ruff_cache .hypothesis
