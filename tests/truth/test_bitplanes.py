@@ -367,6 +367,33 @@ def test_a_wrong_allocation_is_rejected_by_the_verification(seven) -> None:
     assert level_at(rule, None, -1, lambda i, n: draws.losses(good, i, n)).decision == "tolerated"
 
 
+def test_rises_below_zero_do_not_count_as_nothing() -> None:
+    """Random bits make a confident network's loss fall at first: alone up to 9 planes, though not beside others.
+
+    The network of the guide, in bf16: sensitivities of nothing would have every plane of its middle layer random first,
+    and then none of any other tensor.
+    """
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 32, generator=g)
+    y = (x[:, :4] @ torch.randn(4, 3, generator=g)).argmax(1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.003)
+    for _ in range(60):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+    found = pindown.bitplanes(pindown.Subject(model, "cross_entropy", (x, y)), epsilon=0.01, format="bf16")
+    falling = [v.rise.value for t in found.measured if t.bracket is not None for v in t.bracket.levels]
+    assert min(falling) < -0.001
+    sizes = {t.name: t.size for t in found.measured}
+    same = sum(sizes.values()) * (found.bits - found.joint.low)
+    assert found.joint.low > 4
+    assert found.allocation.status.ok
+    assert found.allocation.bits < same
+
+
 @pytest.mark.parametrize("factor", [0.02, 0.2, 5.0, 50.0])
 def test_wrong_sensitivities_are_mended_by_the_measured_rise(seven, factor: float, monkeypatch) -> None:
     """The allocation believes sensitivities that are off by ``factor``; what it gives is still within ε."""
@@ -381,7 +408,7 @@ def test_wrong_sensitivities_are_mended_by_the_measured_rise(seven, factor: floa
     def measure(planes):
         return level_at(rule, None, -1, lambda i, n: draws.losses(planes, i, n))
 
-    result = allocate(found.measured, form, rule, found.joint.levels[0], measure, lambda planes: None)
+    result = allocate(found.measured, form, rule, found.joint, measure, lambda planes: None)
     assert result.status.ok
     planes = {name: form.bits - kept for name, kept in result.kept.items()}
     assert exact_joint(model, x, planes, FORM) <= EPSILON

@@ -189,7 +189,7 @@ class _Run:
         joint = self._bracket(self.tensors, self._joint_guess(measured), len(self.tensors))
         together = self._level({n: b.low for n, b in singles.items()}, self.rule, "together")
         self.progress(0.85, "allocation")
-        allocation = allocate(measured, self.form, self.rule, joint.levels[0], self._verified, self._rounded)
+        allocation = allocate(measured, self.form, self.rule, joint, self._verified, self._rounded)
         self.progress(0.92, "formats of deployments")
         some, loss, rule = list(self.tensors.values()), self.randomiser.loss, self.rule
         formats = format_rises(some, loss, rule.baseline, rule.epsilon, rule.unit, self._kept)

@@ -22,7 +22,7 @@ from itertools import pairwise
 
 from pindown.estimate import Estimate
 from pindown.network.number_formats import NumberFormat
-from pindown.network.plane_levels import Level, TensorPlanes
+from pindown.network.plane_levels import Bracket, Level, TensorPlanes
 from pindown.network.plane_results import Allocation
 from pindown.network.plane_search import Rule
 
@@ -101,6 +101,13 @@ def cheapest(tensors: Sequence[Sequence[Option]], budget: float) -> Solution:
     return Solution(chosen, bits, rise, bits if math.isnan(bound) else bound, feasible)
 
 
+def _solution(chosen: tuple[int, ...], options: Sequence[Sequence[Option]]) -> Solution:
+    """Given options as a solution; that no choice has fewer bits than 0 is all that is known of others."""
+    taken = [row[k] for row, k in zip(options, chosen, strict=True)]
+    bits = sum(o.bits for o in taken)
+    return Solution(chosen, bits, math.fsum(o.rise for o in taken), 0.0, True)
+
+
 def _hull(options: Sequence[Option]) -> list[int]:
     """Indices along the lower convex hull of rise over bits saved, from the least rise to the fewest bits."""
     finite = [k for k, o in enumerate(options) if math.isfinite(o.rise)]
@@ -122,7 +129,9 @@ def expected_rises(t: TensorPlanes, form: NumberFormat, epsilon: float, resoluti
     On the mantissa :math:`r(k) = r(0) + c\,4^k`, with ln c the mean over the measured levels that show a rise, weighted
     by their precision, by how near they lie to the answer, and less the further they lie above ε, where a loss
     saturates. Where no level shows one, c is the largest that the highest tolerated level leaves open. Beyond the
-    mantissa a level counts as far as it was tolerated.
+    mantissa a level counts as far as it was tolerated. A tensor whose next plane is not tolerated is taken to rise by
+    ε/4 at its own limit at least, and by a quarter of that a plane below: that a level alone shows no rise, or even a
+    fall, says little of what it does beside others.
     """
     b = t.bracket
     assert b is not None
@@ -144,6 +153,8 @@ def expected_rises(t: TensorPlanes, form: NumberFormat, epsilon: float, resoluti
         c = open_still / 4.0 ** min(low.planes, form.mantissa)
     out = [start + (c * 4.0**k if k else 0.0) for k in range(form.mantissa + 1)]
     out += [max(low.rise.value, start) if k <= b.low else math.inf for k in range(form.mantissa + 1, form.bits + 1)]
+    if b.low < form.bits:
+        out = [max(r, 0.25 * epsilon * 4.0 ** (k - b.low)) if k else r for k, r in enumerate(out)]
     return [r if k <= b.high else math.inf for k, r in enumerate(out)]
 
 
@@ -151,7 +162,7 @@ def allocate(
     tensors: Sequence[TensorPlanes],
     form: NumberFormat,
     rule: Rule,
-    fallback: Level,
+    joint: Bracket,
     measure: Callable[[Mapping[str, int]], Level],
     rounded: Callable[[Mapping[str, int]], Estimate | None],
 ) -> Allocation:
@@ -164,7 +175,7 @@ def allocate(
         tensors: measured ones.
         form: the number format.
         rule: when a level is decided.
-        fallback: the level at which nothing is random, which is given where nothing else is verified.
+        joint: what the same number of planes in all tensors gave, which is given where nothing better is verified.
         measure: draws at once with a number of random planes for each name.
         rounded: the rise with the same planes rounded away.
     """
@@ -175,7 +186,16 @@ def allocate(
     nothing = math.fsum(row[0] for row in rises)
     most = sum(row[0].bits for row in options)
     best = Solution((0,) * len(tensors), most, nothing, most, nothing <= rule.epsilon)
-    level, rounds = fallback, 0
+    level, rounds = joint.levels[0], 0
+    same = next((v for v in joint.levels if v.planes == joint.low and v.decision == "tolerated"), level)
+    if best.feasible and same.planes:
+        best, level = _solution((same.planes,) * len(tensors), options), same
+        free = [t.bracket is not None and t.bracket.low == form.bits for t in tensors]
+        if any(free) and not all(free):
+            freed = _solution(tuple(form.bits if f else same.planes for f in free), options)
+            seen, rounds = measure({t.name: k for t, k in zip(tensors, freed.chosen, strict=True)}), 1
+            if seen.decision == "tolerated":
+                best, level = freed, seen
     share, good, bad = _FIRST_SHARE, 0.0, math.inf
     tried = {best.chosen}
     while rounds < ROUNDS:

@@ -306,5 +306,5 @@ def _notes(records: Sequence[FamilyRecord], answers: Sequence[Answers], families
     if dropped:
         notes.append(f"{dropped:,} prices of degenerate solutions did not hold when their constraint was relaxed.")
     if len(families) < 4:
-        notes.append(f"Only {len(families)} priors were declared; a resource should survive at least four.")
+        notes.append(f"Priors declared: {len(families)}. A resource should survive at least four.")
     return notes
