@@ -71,7 +71,7 @@ class _Reader:
                 if section not in _SECTIONS:
                     raise self.wrong(f"section {words[0]!r}", f"one of {', '.join(_SECTIONS)}")
                 if section == "NAME":
-                    self.found.name = " ".join(words[1:])
+                    self.found.name = " ".join(words[1:2])  # what stands behind a name is remarks
                 if section == "OBJSENSE" and len(words) > 1:
                     self.sense(words[1])
                 if section == "ENDATA":
