@@ -288,6 +288,17 @@ def test_prices_of_a_real_table_do_not_depend_on_demand(rng: np.random.Generator
         assert np.abs(made.prices_for(rng.uniform(0.1, 1.0, 48)) / exact - 1).max() < 1e-8
 
 
+def test_small_inputs_count() -> None:
+    """A good of which 1e-10 goes into another: HiGHS drops entries below 1e-9 unless it is told not to."""
+    pytest.importorskip("highspy")
+    a = np.array([[0.2, 0.3, 0.0], [1e-10, 0.1, 0.2], [0.0, 0.0, 0.3]])
+    labour = np.array([1e-4, 1e4, 1e-4])
+    exact = labour @ np.linalg.inv(np.eye(3) - a)
+    dropped = labour @ np.linalg.inv(np.eye(3) - np.where(a < 1e-9, 0.0, a))
+    assert np.abs(dropped / exact - 1).max() > 1e-7
+    assert np.abs(Economy(a, labour).prices_for([1.0, 2.0, 3.0], solver="highspy") / exact - 1).max() < 1e-9
+
+
 def test_volume_gained_by_a_unit() -> None:
     """x + y ≤ 1 in [0, 2]²: area 1/2; one unit more: area 2. Two bits."""
     gain = volume_gains(LinearProgram([1.0, 1.0], [[1.0, 1.0], [1.0, 0.0]], high=[1.0, 5.0], upper=2.0))

@@ -82,6 +82,7 @@ class Economy:
         """Shadow prices of the goods where ``demand`` ``(n,)`` is made with the least labour, by a linear programme.
 
         The theorem of Samuelson (1951) says that they do not depend on the demand where labour is the only factor.
+        SciPy's own HiGHS takes inputs below 1e-9 for nothing; highspy's is told not to.
 
         Raises:
             InputError: for a demand that is negative or of another length.

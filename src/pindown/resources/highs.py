@@ -28,6 +28,7 @@ _FEASIBLE = 1e-9
 _OPTIONS = {
     "output_flag": False, "log_to_console": False, "threads": 1, "presolve": "off", "solver": "simplex",
     "primal_feasibility_tolerance": _FEASIBLE, "dual_feasibility_tolerance": _FEASIBLE,
+    "small_matrix_value": 1e-12,  # by default 1e-9, and entries below it count as nothing
 }  # fmt: skip
 
 
