@@ -10,21 +10,19 @@ others who use the machine change them little. Both ways draw the same event; th
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine import machine
 from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.random_solutions import random_solutions
 from pindown.rng import torch_generator
 from pindown.studies.tasks import boolean_task
+from record import described, keep, machine, now
 
 HERE = Path(__file__).parent
 SCHEMA = "pindown/benchmark-samplers/1"
@@ -77,13 +75,12 @@ def measured(draws: int) -> dict[str, Any]:
 
 def markdown(record: dict[str, Any]) -> str:
     """The page."""
-    m, e = record["machine"], record["easier"]
+    e = record["easier"]
     lines = [
         "# Random networks against their labels",
         "",
-        f"{record['date']}, {m['cpu']}, {m['cores']} cores, torch {record['torch']}; load average at the start "
-        f"{m['load_average_at_start']:.1f}. 7-40-40-1 on 64 Boolean inputs. Rates are of one core, by processor time. "
-        f"The floor is {FLOOR:,.0f} networks a second on two cores.",
+        f"{record['date']}, {described(record['machine'])}. 7-40-40-1 on 64 Boolean inputs. Rates are of one core, by "
+        f"processor time. The floor is {FLOOR:,.0f} networks a second on two cores.",
         "",
         "| way | networks tried | solutions | processor seconds | networks a second of one core |",
         "|---|---:|---:|---:|---:|",
@@ -110,14 +107,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    record = {
-        "schema": SCHEMA, "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(),
-        "torch": torch.__version__, **measured(options.draws),
-    }  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "samplers.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (options.out / "samplers.md").write_text(markdown(record), encoding="utf-8")
-    print(markdown(record))
+    record = {"schema": SCHEMA, "date": now(), "machine": machine(), **measured(options.draws)}
+    keep(options.out, "samplers", record, markdown(record))
 
 
 if __name__ == "__main__":

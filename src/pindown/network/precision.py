@@ -179,6 +179,10 @@ def allocate(
         measure: draws at once with a number of random planes for each name.
         rounded: the rise with the same planes rounded away.
     """
+
+    def named(s: Solution) -> dict[str, int]:
+        return {t.name: k for t, k in zip(tensors, s.chosen, strict=True)}
+
     rises = [expected_rises(t, form, rule.epsilon, rule.resolution) for t in tensors]
     options = [
         [Option(t.size * (form.bits - k), r) for k, r in enumerate(row)] for t, row in zip(tensors, rises, strict=True)
@@ -193,7 +197,7 @@ def allocate(
         free = [t.bracket is not None and t.bracket.low == form.bits for t in tensors]
         if any(free) and not all(free):
             freed = _solution(tuple(form.bits if f else same.planes for f in free), options)
-            seen, rounds = measure({t.name: k for t, k in zip(tensors, freed.chosen, strict=True)}), 1
+            seen, rounds = measure(named(freed)), 1
             if seen.decision == "tolerated":
                 best, level = freed, seen
     share, good, bad = _FIRST_SHARE, 0.0, math.inf
@@ -207,7 +211,7 @@ def allocate(
             continue
         tried.add(found.chosen)
         rounds += 1
-        seen = measure({t.name: k for t, k in zip(tensors, found.chosen, strict=True)})
+        seen = measure(named(found))
         if seen.decision == "tolerated":
             good = max(good, share)
             if found.bits < best.bits:
@@ -221,7 +225,7 @@ def allocate(
             share *= min(max(_AIM / over, 1.0 / 16.0), 0.8)
         if good > 0.0 and share >= bad:
             share = math.sqrt(good * bad)
-    planes = {t.name: k for t, k in zip(tensors, best.chosen, strict=True)}
+    planes = named(best)
     predicted = Estimate(best.rise, math.nan, rule.unit, reference="sum of the rises of single tensors")
     kept = {name: form.bits - k for name, k in planes.items()}
     bits = sum(t.size * kept[t.name] for t in tensors)
