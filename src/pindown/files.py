@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from pindown.errors import OutputError
+from pindown.errors import CheckpointError, OutputError
 
-__all__ = ["write_atomically"]
+__all__ = ["ANEW", "read_kept", "write_atomically"]
+
+ANEW = "remove it to start anew, or give another checkpoint folder"
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -39,3 +43,20 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         # Gone already after the rename; never made where the folder cannot be written to.
         with suppress(OSError):
             temporary.unlink()
+
+
+def read_kept(path: Path, schema: str) -> dict[str, Any] | None:
+    """What a checkpoint in JSON holds; None where there is none.
+
+    Raises:
+        CheckpointError: where it is damaged or of another schema.
+    """
+    if not path.exists():
+        return None
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged ({error})", "a complete file", ANEW) from error
+    if not isinstance(state, dict) or state.get("schema") != schema:
+        raise CheckpointError(f"checkpoint {path} of another schema", schema, ANEW)
+    return state

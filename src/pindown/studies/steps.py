@@ -15,7 +15,7 @@ import torch
 from joblib.parallel import get_active_backend
 
 from pindown.errors import CheckpointError, InputError
-from pindown.files import write_atomically
+from pindown.files import ANEW, read_kept, write_atomically
 
 __all__ = ["Step", "Workshop"]
 
@@ -116,21 +116,15 @@ class Workshop:
         if self.folder is None:
             return None
         path = self.folder / f"{step.key}.json"
-        if not path.exists():
+        state = read_kept(path, SCHEMA)
+        if state is None:
             return None
-        remedy = "remove it to start anew, or give another checkpoint folder"
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"checkpoint {path} is damaged ({error})", "a complete file", remedy) from error
-        if not isinstance(state, dict) or state.get("schema") != SCHEMA:
-            raise CheckpointError(f"checkpoint {path} of another schema", SCHEMA, remedy)
         if state.get("mark") != step.mark:
             raise CheckpointError(
-                f"checkpoint {path} belongs to another study", "the same questions, seed and sizes", remedy
+                f"checkpoint {path} belongs to another study", "the same questions, seed and sizes", ANEW
             )
         if "result" not in state or not isinstance(state.get("seconds"), int | float):
-            raise CheckpointError(f"checkpoint {path} is damaged (no result or no time)", "a complete file", remedy)
+            raise CheckpointError(f"checkpoint {path} is damaged (no result or no time)", "a complete file", ANEW)
         return state["result"], float(state["seconds"])
 
     def _save(self, step: Step, result: Any, seconds: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pindown.errors import CheckpointError, InputError
-from pindown.files import write_atomically
+from pindown.files import ANEW, read_kept, write_atomically
 from pindown.network.progress import Progress, rising, window
 from pindown.rng import child_seed
 from pindown.studies.tour_subjects import (
@@ -197,17 +197,11 @@ def _save(file: Path, seed: int, result: Any, seconds: float) -> None:
 
 
 def _load(file: Path, seed: int) -> tuple[_Kept, float] | None:
-    if not file.exists():
+    state = read_kept(file, KEPT)
+    if state is None:
         return None
-    remedy = "remove it to start anew, or give another checkpoint folder"
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"checkpoint {file} is damaged ({error})", "a complete file", remedy) from error
-    if not isinstance(state, dict) or state.get("schema") != KEPT:
-        raise CheckpointError(f"checkpoint {file} of another schema", KEPT, remedy)
     if (state.get("version"), state.get("seed")) != (version("pindown"), seed):
-        raise CheckpointError(f"checkpoint {file} belongs to another tour", f"seed {seed} and this version", remedy)
+        raise CheckpointError(f"checkpoint {file} belongs to another tour", f"seed {seed} and this version", ANEW)
     return _Kept(state["record"]), float(state["seconds"])
 
 
