@@ -245,8 +245,8 @@ def markdown(record: dict[str, Any]) -> str:
         r = record["large"]
         lines += [
             f"The whole answer for a {r['subject']} in {r['tensors']} tensors ({r['format']}, ε = {r['epsilon']:g} "
-            f"nats, 512 tokens): **{r['cpu_seconds'] / 60:.1f} minutes of CPU** in "
-            f"{r['seconds'] / 60:.1f} minutes on a machine that others used too, {r['evaluations']:,} losses; "
+            f"nats, 512 tokens): **{r['seconds'] / 60:.1f} minutes**, {r['cpu_seconds'] / 60:.1f} minutes of CPU, "
+            f"{r['evaluations']:,} losses; "
             f"{r['decided']} tensors decided. "
             f"Allocated jointly {r['allocated_bits_a_weight']:.3g} bits a weight, rise {r['verified_rise']:.4f} ± "
             f"{r['verified_stderr']:.4f} (predicted {r['predicted_rise']:.4f}).", "",

@@ -81,26 +81,48 @@ def test_minibatches_are_the_models_own_loss_on_their_examples(case: Case) -> No
     local = LocalLoss(subject, point)
     batches = Minibatches(local, 4)
     rng = torch.Generator().manual_seed(1)
-    rows = batches.draw(3, rng)
-    u = 0.1 * torch.randn(3, local.dim, generator=rng)
-    value, slope = batches.excess_and_gradient(u, rows)
+    batch = next(batches.draw(3, rng))
+    rows, u = batch.rows, 0.1 * torch.randn(3, local.dim, generator=rng)
+    value, slope = batches.excess_and_gradient(u, batch)
     for i in range(3):
         own = Subject(model, "cross_entropy", (x[rows[i]], y[rows[i]]), prior=case.prior)
         both, wanted = own.objective().value_and_gradient(torch.stack([point + u[i], point]))
         torch.testing.assert_close(value[i], (both[0] - both[1]).double(), rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(slope[i], wanted[0], rtol=1e-3, atol=2e-4 * float(wanted[0].abs().max()))
-    zero, _ = batches.excess_and_gradient(torch.zeros(3, local.dim), rows)
+    zero, _ = batches.excess_and_gradient(torch.zeros(3, local.dim), batch)
     assert float(zero.abs().max()) < 1e-6  # paired: at the weights themselves every minibatch says nothing
+    batches.rows = 2  # chains in two groups
+    for whole, apart in zip((value, slope), batches.excess_and_gradient(u, batch), strict=True):
+        torch.testing.assert_close(whole, apart, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory", [64_000_000, 1, 700], ids=["all at once", "one by one", "two by two"])
+def test_minibatches_of_many_steps_are_drawn_together_where_they_fit(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pindown.network.minibatches._BYTES", memory)
+    subject = small()
+    local = LocalLoss(subject, subject.solutions[0].point)
+    batches = Minibatches(local, 8)
+    steps = list(batches.draw(2, torch.Generator().manual_seed(0), 5))
+    assert len(steps) == 5
+    x, y = subject.examples.items[0]
+    assert isinstance(x, Tensor)
+    for step in steps:
+        assert isinstance(step.inputs, Tensor)
+        assert torch.equal(step.inputs, x[step.rows])
+        assert torch.equal(step.targets, y[step.rows])
+    assert len({tuple(r.tolist()) for step in steps for r in step.rows}) == 10  # each its own
 
 
 def test_minibatches_of_chains_differ_and_their_mean_is_the_loss() -> None:
     subject = small()
     local = LocalLoss(subject, subject.solutions[0].point)
     batches = Minibatches(local, 8)
-    rows = batches.draw(4000, torch.Generator().manual_seed(0))
-    assert len({tuple(r.tolist()) for r in rows[:50]}) == 50
+    batch = next(batches.draw(4000, torch.Generator().manual_seed(0)))
+    assert len({tuple(r.tolist()) for r in batch.rows[:50]}) == 50
     u = torch.full((1, 3), 0.3)
-    value, _ = batches.excess_and_gradient(u.expand(4000, -1), rows)
+    value, _ = batches.excess_and_gradient(u.expand(4000, -1), batch)
     wanted = float(local.excess(u))
     assert abs(float(value.mean()) - wanted) < 4 * float(value.std()) / math.sqrt(4000)
 

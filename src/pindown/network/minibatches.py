@@ -6,7 +6,8 @@ the same at both points and drops out. The losses of all examples at :math:`w^*`
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,9 +19,36 @@ from pindown.network.heads import CrossEntropy, Custom, SquaredError
 from pindown.network.localised import LocalLoss
 from pindown.network.mlp import layered
 
-__all__ = ["Minibatches"]
+__all__ = ["Minibatch", "Minibatches"]
 
-_BYTES = 64_000_000  # activations of one group of chains
+_BYTES = 64_000_000  # activations of one group of chains, and examples gathered at once
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The examples of ``N`` chains, B for each.
+
+    Attributes:
+        rows: their numbers, ``(N, B)``.
+        inputs: ``(N, B, …)``.
+        targets: ``(N, B, …)``.
+        at_point: summed loss terms of each chain's examples at the trained weights, ``(N,)``.
+    """
+
+    rows: Tensor
+    inputs: Inputs
+    targets: Tensor
+    at_point: Tensor
+
+    def split(self, chains: int) -> list[Minibatch]:
+        """Parts of at most ``chains`` chains, in order."""
+        several = isinstance(self.inputs, tuple)
+        inputs = zip(*(t.split(chains) for t in _parts(self.inputs)), strict=True)
+        others = (t.split(chains) for t in (self.rows, self.targets, self.at_point))
+        return [
+            Minibatch(rows, x if several else x[0], targets, at)
+            for x, rows, targets, at in zip(inputs, *others, strict=True)
+        ]
 
 
 class Minibatches:
@@ -52,32 +80,42 @@ class Minibatches:
         self.terms = local.terms / self.examples  # loss terms an example
         self.head = subject.head
         self._layers = layered(subject.module, subject.space()) if subject.path == "layered" else None
-        self._flat = self.inputs.flatten(1) if self._layers is not None and isinstance(self.inputs, Tensor) else None
+        if self._layers is not None and isinstance(self.inputs, Tensor):
+            self.inputs = self.inputs.flatten(1).to(local.point.dtype)
         self._whole = not isinstance(self.head, Custom) or self.head.vectorised
         self.at_point = self._at_point()
+        self._columns = (self.at_point, self.targets, *_parts(self.inputs))
+        self._bytes = sum(t[:1].numel() * t.element_size() for t in self._columns)
         each = subject.objective().preferred_rows if self._layers is None else 0
         largest = max(len(y) for _, y in batches)
         self.rows = max(1, each * largest // size) if each else self._rows()
 
-    def draw(self, chains: int, rng: torch.Generator) -> Tensor:
-        """Numbers of the examples of each chain's minibatch, ``(chains, B)``."""
-        return torch.randint(self.examples, (chains, self.size), generator=rng, device=self.targets.device)
+    def draw(self, chains: int, rng: torch.Generator, steps: int = 1) -> Iterator[Minibatch]:
+        """A minibatch of its own for each chain, at each of ``steps`` steps; as many at once as memory allows."""
+        together = max(1, _BYTES // (chains * self.size * self._bytes))
+        for first in range(0, steps, together):
+            count = min(together, steps - first)
+            shape = (count * chains, self.size)
+            rows = torch.randint(self.examples, shape, generator=rng, device=self.targets.device)
+            chosen = [t.index_select(0, rows.flatten()).unflatten(0, shape) for t in self._columns]
+            at_point, targets, *inputs = chosen
+            x = tuple(inputs) if isinstance(self.inputs, tuple) else inputs[0]
+            yield from Minibatch(rows, x, targets, at_point.sum(1)).split(chains)
 
-    def excess_and_gradient(self, z: Tensor, rows: Tensor, width: float = 1.0) -> tuple[Tensor, Tensor]:
-        """``L_B(w* + width · z) − L_B(w*)`` ``(N,)`` and its gradient in z ``(N, dim)``, on the examples ``rows``
-        ``(N, B)``.
-        """
+    def excess_and_gradient(self, z: Tensor, batch: Minibatch, width: float = 1.0) -> tuple[Tensor, Tensor]:
+        """``L_B(w* + width · z) − L_B(w*)`` ``(N,)`` and its gradient in z ``(N, dim)``, on a minibatch of each."""
         if len(z) <= self.rows:
-            return self._part(z, rows, width)
-        parts = [self._part(*pair, width) for pair in zip(z.split(self.rows), rows.split(self.rows), strict=True)]
+            return self._part(z, batch, width)
+        pairs = zip(z.split(self.rows), batch.split(self.rows), strict=True)
+        parts = [self._part(*pair, width) for pair in pairs]
         return torch.cat([value for value, _ in parts]), torch.cat([slope for _, slope in parts])
 
-    def _part(self, z: Tensor, rows: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    def _part(self, z: Tensor, batch: Minibatch, width: float) -> tuple[Tensor, Tensor]:
         x = self.local.weights(z, width)
-        value, slope = self._layered(x, rows) if self._flat is not None else self._generic(x, rows)
         terms = self.size * self.terms
-        baseline = self.at_point.index_select(0, rows.flatten()).view(rows.shape).sum(1)
-        return (value - baseline).div_(terms), self.local.own_part(slope) * (width / terms)
+        way = self._layered if self._layers else self._generic
+        value, slope = way(x, batch, width / terms)
+        return (value - batch.at_point).div_(terms), self.local.own_part(slope)
 
     def _at_point(self) -> Tensor:
         """The summed loss terms of each example at the trained weights, ``(n,)`` in double precision."""
@@ -101,21 +139,20 @@ class Minibatches:
             return torch.func.vmap(one)(outputs, targets)
         return torch.stack([one(o, t) for o, t in zip(outputs, targets, strict=True)])
 
-    def _generic(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        inputs: Any = tuple(t[rows] for t in self.inputs) if isinstance(self.inputs, tuple) else self.inputs[rows]
+    def _generic(self, x: Tensor, batch: Minibatch, scale: float) -> tuple[Tensor, Tensor]:
+        """Summed losses ``(N,)``, and ``scale`` times their gradients."""
         with torch.enable_grad(), self.local.subject.forward.kernels(x):
             leaf = x.detach().requires_grad_(True)
-            sums = self._sums(self.local.subject.forward.paired(leaf, inputs), self.targets[rows])
+            sums = self._sums(self.local.subject.forward.paired(leaf, batch.inputs), batch.targets)
             (slope,) = torch.autograd.grad(sums.sum(), leaf)
-        return sums.detach(), slope
+        return sums.detach(), slope.mul_(scale)
 
-    def _layered(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Perceptrons by batched products, activations as ``(N, width, B)``."""
-        assert self._flat is not None
+    def _layered(self, x: Tensor, batch: Minibatch, scale: float) -> tuple[Tensor, Tensor]:
+        """The same for perceptrons by batched products, activations as ``(N, width, B)``."""
         assert self._layers is not None
+        assert isinstance(batch.inputs, Tensor)
         n, layers = len(x), self._layers
-        chosen = rows.flatten()
-        h = self._flat.index_select(0, chosen).to(x.dtype).view(n, self.size, -1).transpose(1, 2)
+        h = batch.inputs.mT
         entered: list[Tensor] = []
         saved: list[Tensor] = []
         weights: list[Tensor] = []
@@ -123,9 +160,8 @@ class Minibatches:
             weight = x[:, layer.weight].view(n, layer.outputs, layer.inputs)
             entered.append(h)
             weights.append(weight)
-            out = torch.bmm(weight, h)
-            if layer.bias is not None:
-                out += x[:, layer.bias].unsqueeze(-1)
+            bias = None if layer.bias is None else x[:, layer.bias].unsqueeze(-1)
+            out = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
             if layer.activation is not None:
                 before = out.clone() if layer.activation.saves_input else out
                 layer.activation.forward(out)
@@ -133,20 +169,20 @@ class Minibatches:
             else:
                 saved.append(out)
             h = out
-        targets = self.targets.index_select(0, chosen).view(*rows.shape, *self.targets.shape[1:])
-        value, delta = self._loss_columns(h, targets)
-        slope = torch.empty_like(x)
+        value, delta = self._loss_columns(h, batch.targets)
+        delta.mul_(scale)
+        slopes: dict[int, Tensor] = {}  # by where the parameter starts
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
             if layer.bias is not None:
-                torch.sum(delta, -1, out=slope[:, layer.bias])
-            slope[:, layer.weight] = torch.bmm(delta, entered[i].transpose(1, 2)).view(n, -1)
+                slopes[layer.bias.start] = delta.sum(-1)
+            slopes[layer.weight.start] = torch.bmm(delta, entered[i].mT).view(n, -1)
             if i:
-                delta = torch.bmm(weights[i].transpose(1, 2), delta)
+                delta = torch.bmm(weights[i].mT, delta)
                 below = layers[i - 1].activation
                 if below is not None:
                     below.backward(delta, saved[i - 1])
-        return value, slope
+        return value, torch.cat([slopes[start] for start in sorted(slopes)], 1)
 
     def _loss_columns(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Summed losses ``(N,)`` and their gradient for outputs ``(N, C, B)``."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,7 @@ _FASTEST = 1.2
 _CORRELATED, _VERY_CORRELATED = 0.8, 0.95
 SUBSTEPS = 10
 _SMALL = 1e-6
+_TOGETHER = 100_000  # normals drawn at once: they stay in the cache
 _DIVERGED = 100.0  # nats, of one step
 _RUNAWAY = 20.0  # rejections that a trajectory counts as whose energy ran away
 
@@ -277,36 +279,46 @@ class Langevin(Sampler):
         assert batches is not None
         z, shape = chains.z, chains.loss.shape
         width = 1.0 / math.sqrt(self.posterior.gamma)
+        count, factor = shape[0] * shape[1], beta.to(z.dtype).view(-1, 1, 1)
+        wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
+        half = wide.square().mul_(-0.5)
         total = torch.zeros_like(chains.loss)
         accepted = spread = torch.zeros(len(beta), dtype=torch.float64, device=z.device)
-        for i in range(SUBSTEPS):
-            rows = batches.draw(shape[0] * shape[1], rng)
-            flat, slope = batches.excess_and_gradient(z.flatten(0, 1), rows, width)
+        steps = zip(batches.draw(count, rng, SUBSTEPS), self._noise(wide, z, rng), strict=True)
+        for i, (batch, noise) in enumerate(steps):
+            flat, slope = batches.excess_and_gradient(z.flatten(0, 1), batch, width)
             loss, gradient = flat.view(shape), slope.view(z.shape)
             total += loss
-            noise = torch.randn(z.shape, generator=rng, device=z.device, dtype=z.dtype)
-            proposal, push = self._propose(z, gradient, beta, noise)
+            push = torch.addcmul(z, gradient, factor)
+            proposal = noise.addcmul_(half, push).add_(z)
             if i == 0:
-                flat, slope = batches.excess_and_gradient(proposal.flatten(0, 1), rows, width)
+                flat, slope = batches.excess_and_gradient(proposal.flatten(0, 1), batch, width)
                 after, end = flat.view(shape), slope.view(z.shape)
                 change = self._log_ratio(z, proposal, loss, after, push, end, beta)
                 accepted = change.clamp_max(0.0).exp().nan_to_num(0.0).mean(1)
-                spread = self._noise(batches, z, gradient, beta, width, rng)
+                spread = self._spread(batches, z, gradient, beta, width, rng)
                 chains.gradient = gradient
             z = proposal
-        chains.z, chains.loss = z, total / SUBSTEPS
+        chains.z, chains.loss = z.clone(), total / SUBSTEPS  # not a view of the whole sweep's noise
         self.posterior.evaluations += (SUBSTEPS + 2) * len(z.flatten(0, 1))
         return Sweep(chains.loss, accepted, spread, torch.zeros_like(accepted))
 
-    def _noise(
+    def _noise(self, wide: Tensor, z: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
+        """What each step of a sweep injects, a tensor of its own; drawn together while that is small."""
+        together = max(1, min(SUBSTEPS, _TOGETHER // z.numel()))
+        for first in range(0, SUBSTEPS, together):
+            shape = (min(together, SUBSTEPS - first), *z.shape)
+            yield from torch.randn(shape, generator=rng, device=z.device, dtype=z.dtype).mul_(wide)
+
+    def _spread(
         self, batches: Minibatches, z: Tensor, gradient: Tensor, beta: Tensor, width: float, rng: torch.Generator
     ) -> Tensor:
         """Variance of the minibatch push over that of the injected noise, where the gradient is noisy.
 
         A coordinate's push ``h s² b g / 2`` has the variance ``h² s⁴ b² Var g / 4`` beside ``h s²``.
         """
-        rows = batches.draw(len(z.flatten(0, 1)), rng)
-        _, slope = batches.excess_and_gradient(z.flatten(0, 1), rows, width)
+        batch = next(batches.draw(z.shape[0] * z.shape[1], rng))
+        _, slope = batches.excess_and_gradient(z.flatten(0, 1), batch, width)
         variance = 0.5 * (slope.view(z.shape) - gradient).square().mean(1).double()
         wide = self.steps.step.view(-1, 1) * self.steps.scale.double()
         share = 0.25 * (wide * beta.view(-1, 1)).square() * variance
