@@ -172,20 +172,47 @@ PANEL = "\n".join(
 )
 
 
+SUBJECT = """
+    import pindown, torch
+    from torch import nn
+
+    def make_subject():
+        torch.manual_seed(0)
+        x = torch.randn(60, 4)
+        y = (x[:, 0] > 0).long()
+        model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(300):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        return pindown.Subject(model, "cross_entropy", (x, y), name="small")
+"""
+COMMANDS = {
+    "coherence": ["coherence", "panel.csv", "--kind", "pairs", "--by", "who"],
+    "audit": ["audit", "subject.py:make_subject", "--no-in-depth", "--repeats", "2"],
+    "study": ["study", "compression", "--question", "4"],
+    "tour": ["tour"],
+}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("address", needs, indirect=True)
-def test_the_commands_reach_a_cluster(address: str, tmp_path: Path) -> None:
-    """The same record from one process and from a cluster, for questions of many subjects."""
+def test_the_commands_reach_a_cluster(address: str, command: str, tmp_path: Path) -> None:
+    """The same record from one process and from a cluster."""
     (tmp_path / "panel.csv").write_text(PANEL, encoding="utf-8")
+    (tmp_path / "subject.py").write_text(textwrap.dedent(SUBJECT), encoding="utf-8")
     backend, place = address.split()
     records: list[Any] = []
-    for out, more in (("here", []), ("there", ["--backend", backend, "--address", place])):
+    for out, more in (("here.json", []), ("there.json", ["--backend", backend, "--address", place])):
+        asked = [*COMMANDS[command], "--out", out.removesuffix(".json"), "--json", out, *more]
         done = subprocess.run(
-            [sys.executable, "-m", "pindown", "coherence", "panel.csv", "--kind", "pairs", "--by", "who", "--out", out,
-             *more], cwd=tmp_path, capture_output=True, text=True, timeout=5 * MINUTES, env=environment(), check=False,
+            [sys.executable, "-m", "pindown", *asked], cwd=tmp_path, capture_output=True, text=True,
+            timeout=10 * MINUTES, env=environment(), check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        records.append(json.loads((tmp_path / out / "coherence.json").read_text(encoding="utf-8")))
+        records.append(json.loads((tmp_path / out).read_text(encoding="utf-8")))
         assert ("2 tasks at once" in done.stderr) is bool(more)
     here, there = (_without_times(r) for r in records)
     assert here == there

@@ -82,6 +82,9 @@ class Minibatches:
         self._layers = layered(subject.module, subject.space()) if subject.path == "layered" else None
         if self._layers is not None and isinstance(self.inputs, Tensor):
             self.inputs = self.inputs.flatten(1).to(local.point.dtype)
+            parts = sorted(subject.space().slices.values(), key=lambda part: part.start)
+            self._starts = [part.start for part in parts]
+            self._sizes = [part.stop - part.start for part in parts]
         self._whole = not isinstance(self.head, Custom) or self.head.vectorised
         self.at_point = self._at_point()
         self._columns = (self.at_point, self.targets, *_parts(self.inputs))
@@ -104,18 +107,25 @@ class Minibatches:
 
     def excess_and_gradient(self, z: Tensor, batch: Minibatch, width: float = 1.0) -> tuple[Tensor, Tensor]:
         """``L_B(w* + width · z) − L_B(w*)`` ``(N,)`` and its gradient in z ``(N, dim)``, on a minibatch of each."""
+        sums, slope = self.sums_and_gradient(z, batch, width)
+        return self.excess(sums, batch.at_point), slope
+
+    def excess(self, sums: Tensor, at_point: Tensor) -> Tensor:
+        """Mean losses less those at the trained weights, from summed loss terms of minibatches."""
+        return (sums - at_point).div_(self.size * self.terms)
+
+    def sums_and_gradient(self, z: Tensor, batch: Minibatch, width: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Summed loss terms at ``w* + width · z`` ``(N,)``, and the gradient of their mean in z ``(N, dim)``."""
         if len(z) <= self.rows:
             return self._part(z, batch, width)
         pairs = zip(z.split(self.rows), batch.split(self.rows), strict=True)
         parts = [self._part(*pair, width) for pair in pairs]
-        return torch.cat([value for value, _ in parts]), torch.cat([slope for _, slope in parts])
+        return torch.cat([sums for sums, _ in parts]), torch.cat([slope for _, slope in parts])
 
     def _part(self, z: Tensor, batch: Minibatch, width: float) -> tuple[Tensor, Tensor]:
-        x = self.local.weights(z, width)
-        terms = self.size * self.terms
         way = self._layered if self._layers else self._generic
-        value, slope = way(x, batch, width / terms)
-        return (value - batch.at_point).div_(terms), self.local.own_part(slope)
+        sums, slope = way(self.local.weights(z, width), batch, width / (self.size * self.terms))
+        return sums, self.local.own_part(slope)
 
     def _at_point(self) -> Tensor:
         """The summed loss terms of each example at the trained weights, ``(n,)`` in double precision."""
@@ -148,58 +158,55 @@ class Minibatches:
         return sums.detach(), slope.mul_(scale)
 
     def _layered(self, x: Tensor, batch: Minibatch, scale: float) -> tuple[Tensor, Tensor]:
-        """The same for perceptrons by batched products, activations as ``(N, width, B)``."""
+        """The same for perceptrons by batched products, activations as ``(N, B, width)``."""
         assert self._layers is not None
         assert isinstance(batch.inputs, Tensor)
-        n, layers = len(x), self._layers
-        h = batch.inputs.mT
+        n, layers, h = len(x), self._layers, batch.inputs
+        flat = dict(zip(self._starts, x.split(self._sizes, 1), strict=True))
         entered: list[Tensor] = []
         saved: list[Tensor] = []
         weights: list[Tensor] = []
         for layer in layers:
-            weight = x[:, layer.weight].view(n, layer.outputs, layer.inputs)
+            weight = flat[layer.weight.start].view(n, layer.outputs, layer.inputs)
             entered.append(h)
             weights.append(weight)
-            bias = None if layer.bias is None else x[:, layer.bias].unsqueeze(-1)
-            out = torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
+            bias = None if layer.bias is None else flat[layer.bias.start].unsqueeze(1)
+            h = torch.bmm(h, weight.mT) if bias is None else torch.baddbmm(bias, h, weight.mT)
+            kept = h
             if layer.activation is not None:
-                before = out.clone() if layer.activation.saves_input else out
-                layer.activation.forward(out)
-                saved.append(before if layer.activation.saves_input else out)
-            else:
-                saved.append(out)
-            h = out
-        value, delta = self._loss_columns(h, batch.targets)
-        delta.mul_(scale)
+                kept = h.clone() if layer.activation.saves_input else h
+                layer.activation.forward(h)
+            saved.append(kept)
+        sums, delta = self._loss_rows(h, batch.targets, scale)
         slopes: dict[int, Tensor] = {}  # by where the parameter starts
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
             if layer.bias is not None:
-                slopes[layer.bias.start] = delta.sum(-1)
-            slopes[layer.weight.start] = torch.bmm(delta, entered[i].mT).view(n, -1)
+                slopes[layer.bias.start] = delta.sum(1)
+            slopes[layer.weight.start] = torch.bmm(delta.mT, entered[i]).view(n, -1)
             if i:
-                delta = torch.bmm(weights[i].mT, delta)
+                delta = torch.bmm(delta, weights[i])
                 below = layers[i - 1].activation
                 if below is not None:
                     below.backward(delta, saved[i - 1])
-        return value, torch.cat([slopes[start] for start in sorted(slopes)], 1)
+        return sums, torch.cat([slopes[start] for start in self._starts], 1)
 
-    def _loss_columns(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed losses ``(N,)`` and their gradient for outputs ``(N, C, B)``."""
+    def _loss_rows(self, outputs: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Summed losses ``(N,)`` and ``scale`` times their gradient for outputs ``(N, B, C)``."""
         if isinstance(self.head, SquaredError):
-            error = outputs - targets.transpose(1, 2)
-            return error.square().sum((1, 2)), error.mul_(2.0)
+            error = outputs - targets
+            return error.square().sum((1, 2)), error.mul_(2.0 * scale)
         if isinstance(self.head, CrossEntropy):
-            logp = functional.log_softmax(outputs, dim=1)
-            labels = targets.unsqueeze(1)
-            value = -logp.gather(1, labels).sum((1, 2))
+            logp = functional.log_softmax(outputs, dim=-1)
+            labels = targets.unsqueeze(-1)
+            sums = -logp.gather(-1, labels).sum((1, 2))
             slope = logp.exp_()
-            return value, slope.scatter_add_(1, labels, slope.new_full(labels.shape, -1.0))
+            return sums, slope.scatter_add_(-1, labels, slope.new_full(labels.shape, -1.0)).mul_(scale)
         with torch.enable_grad():
             leaf = outputs.detach().requires_grad_(True)
-            sums = self._sums(leaf.transpose(1, 2), targets)
+            sums = self._sums(leaf, targets)
             (slope,) = torch.autograd.grad(sums.sum(), leaf)
-        return sums.detach(), slope
+        return sums.detach(), slope.mul_(scale)
 
     def _rows(self) -> int:
         assert self._layers is not None

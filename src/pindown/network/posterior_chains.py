@@ -282,16 +282,19 @@ class Langevin(Sampler):
         count, factor = shape[0] * shape[1], beta.to(z.dtype).view(-1, 1, 1)
         wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
         half = wide.square().mul_(-0.5)
-        total = torch.zeros_like(chains.loss)
+        sums: list[Tensor] = []
+        at_point: list[Tensor] = []
         accepted = spread = torch.zeros(len(beta), dtype=torch.float64, device=z.device)
         steps = zip(batches.draw(count, rng, SUBSTEPS), self._noise(wide, z, rng), strict=True)
         for i, (batch, noise) in enumerate(steps):
-            flat, slope = batches.excess_and_gradient(z.flatten(0, 1), batch, width)
-            loss, gradient = flat.view(shape), slope.view(z.shape)
-            total += loss
+            flat, slope = batches.sums_and_gradient(z.flatten(0, 1), batch, width)
+            gradient = slope.view(z.shape)
+            sums.append(flat)
+            at_point.append(batch.at_point)
             push = torch.addcmul(z, gradient, factor)
             proposal = noise.addcmul_(half, push).add_(z)
             if i == 0:
+                loss = batches.excess(flat, batch.at_point).view(shape)
                 flat, slope = batches.excess_and_gradient(proposal.flatten(0, 1), batch, width)
                 after, end = flat.view(shape), slope.view(z.shape)
                 change = self._log_ratio(z, proposal, loss, after, push, end, beta)
@@ -299,7 +302,8 @@ class Langevin(Sampler):
                 spread = self._spread(batches, z, gradient, beta, width, rng)
                 chains.gradient = gradient
             z = proposal
-        chains.z, chains.loss = z.clone(), total / SUBSTEPS  # not a view of the whole sweep's noise
+        chains.z = z.clone()  # not a view of the whole sweep's noise
+        chains.loss = batches.excess(torch.stack(sums).double(), torch.stack(at_point)).mean(0).view(shape)
         self.posterior.evaluations += (SUBSTEPS + 2) * len(z.flatten(0, 1))
         return Sweep(chains.loss, accepted, spread, torch.zeros_like(accepted))
 
