@@ -364,7 +364,29 @@ def test_a_budget_that_minibatches_cannot_equilibrate_on_asks_for_a_tighter_loca
 
     short, words, spent = chosen(20_000, 32)
     assert short > 1.0
-    assert "would take a budget of about" in words
+    assert "γ = 1 would take a budget of" in words
     assert spent <= 0.25 * 20_000
     assert chosen(1_000_000, 32)[0] == 1.0
     assert chosen(20_000, None)[0] == 1.0  # trajectories forget sooner
+
+
+def test_a_budget_in_which_trajectories_cannot_agree_asks_for_a_tighter_localisation() -> None:
+    """Twenty directions in no axis's, of variances from 1 to 10⁻⁶: steps for the first cross the last by thousands."""
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(20, 20, generator=g))[0]
+    x = torch.randn(1000, 20, generator=g) * torch.logspace(0, -3, 20) @ basis.T
+    model = nn.Linear(20, 1, bias=False)
+    local = LocalLoss(subject := Subject(model, "mse", (x, model(x).detach())), subject.solutions[0].point)
+
+    def chosen(budget: int) -> tuple[float, str, int]:
+        nbeta = [9e4, 3.6e5, 1.45e6]
+        plan = plan_run(
+            local, "auto", nbeta, chains=8, batch_size=None, precision=0.02, budget=budget, searches=True
+        )  # fmt: skip
+        return localise(local, plan, 0)
+
+    short, words, spent = chosen(20_000)
+    assert short > 1.0
+    assert "γ = 1 would take a budget of" in words
+    assert spent <= 0.25 * 20_000
+    assert chosen(2_000_000)[0] == 1.0

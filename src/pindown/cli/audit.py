@@ -94,7 +94,7 @@ def audit(
 
     subject = None if target is None else subject_of_function(target, weights, device)
     if dry_run or (subject is not None and not quiet):
-        plan = plan_audit(subject, full=full, repeats=repeats, jobs=jobs, checkpoints=checkpoints)
+        plan = plan_audit(subject, full=full, repeats=repeats, budget=budget, jobs=jobs, checkpoints=checkpoints)
         if dry_run:
             give_plan(plan, json)
             return

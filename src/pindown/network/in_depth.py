@@ -134,7 +134,8 @@ def in_depth(
         questions: which of :data:`QUESTIONS`.
         epsilon: the rise of the mean loss that counts as harmless.
         seed: everything random follows from it.
-        options: further arguments, for each question by name.
+        options: further arguments, for each question by name; ``"over_training"`` for ``checkpoints``, on top of those
+            for ``"learning_coefficient"``.
         checkpoints: a training run, as :func:`pindown.learning_coefficient_over_training` takes it: its learning
             coefficient is measured all along.
         checkpoint: folder for unfinished work; the same call with it resumes.
@@ -164,7 +165,8 @@ def in_depth(
     measures: dict[str, Callable[..., Any]] = {name: _MEASURES[name] for name in asked}
     if checkpoints is not None:
         measures["over_training"] = learning_coefficient_over_training
-        extra["over_training"] = {"checkpoints": checkpoints, **extra.get("learning_coefficient", {})}
+        asked_too = {**extra.get("learning_coefficient", {}), **extra.get("over_training", {})}
+        extra["over_training"] = {"checkpoints": checkpoints, **asked_too}
     answers: dict[str, Any] = {}
     unmeasured: dict[str, str] = {}
     for i, (name, measure) in enumerate(measures.items()):

@@ -20,6 +20,7 @@ from pindown.network.posterior_chains import SUBSTEPS, Hamiltonian, Langevin, Sa
 from pindown.network.posterior_runs import ChainRun
 from pindown.network.progress import Progress
 from pindown.rng import torch_generator
+from pindown.stats import r_hat
 
 __all__ = ["Plan", "Reading", "localise", "measure_points", "plan_run"]
 
@@ -36,6 +37,8 @@ _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
 _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.75
+_RECORDED = 0.5  # of a budget, after burn-in and what the burn-in adds
+_AGREED = 1.2  # R-hat by then, allowing for one that a short pilot makes too large
 _FORGETS = 2.5  # times over, at the steps of the search, which are shorter than those settled on later
 _SIZE, _MOST_SIZE = 4.0, 200.0
 _PILOT, _LEAST_PILOT = 24, 4
@@ -194,10 +197,11 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     λ̂ falls where chains find weights with a lower loss than w*: another basin, or the same one where w* is not at its
     bottom. The last γ is taken where none will do, or the one at which a quarter of the budget is spent.
 
-    Steps on minibatches also need a γ under which the budget lets a chain forget where it began: a direction that only
-    γ holds takes 2/(εγ) steps of ε for that.
+    Within the budget chains also have to come to agree. Steps on minibatches need a γ under which a chain forgets
+    where it began: a direction that only γ holds takes 2/(εγ) steps of ε for that. Of trajectories R-hat is read:
+    R² − 1 falls at best as one over the length, and what is left of it after the whole budget must be small.
     """
-    spent, most_spent = 0, _SEARCH * plan.budget
+    spent, tried, most_spent = 0, 0, _SEARCH * plan.budget
     least, dear = 0.0, ""
     short = replace(plan, chains=8, warm=_PILOT, most_leaps=min(plan.most_leaps, 32))
     if plan.warm == _WARM_SHORT:  # gradients are dear
@@ -215,29 +219,41 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     for gamma in _GAMMAS:
         if gamma < least:
             continue
-        if spent and spent * (1.0 + 1.0 / (_GAMMAS.index(gamma))) > most_spent:
+        if tried and spent * (1.0 + 1.0 / tried) > most_spent:
             why = f"γ = {gamma:g}, the next to be tried when a quarter of the budget was spent on the search{dear}"
             return gamma, why, spent
         run = _run(local, short, gamma, seed + 1)
         run.warm_up(lambda share: None)
         run.record(short.warm, lambda share: None)
         spent += run.sampler.posterior.evaluations
+        tried += 1
         excess = run.traces.excess[:, 0::2].mean((1, 2))
         lam = (excess * run.sampler.beta.cpu()).view(-1, 2).mean(1)
         most = float(lam.max())
         if bool(torch.isfinite(lam).all()) and float(lam[-1]) >= _FALL * most:
-            if plan.batch_size is not None and gamma < _GAMMAS[-1]:
-                wanted = _FORGETS * 2.0 / (min(run.sampler.step_size) * gamma)
-                most_steps = _steps_of_a_chain(plan)
-                if wanted > most_steps:
-                    least = gamma * wanted / most_steps
-                    dear = f"; γ = {gamma:g} would take a budget of about {plan.budget * wanted / most_steps:.1g}"
+            if gamma < _GAMMAS[-1]:
+                times = _over_budget(run, plan, gamma)
+                if times > 1.0:
+                    least = gamma * times
+                    dear = f"; γ = {gamma:g} would take a budget of {plan.budget * times:.1g} or more"
                     continue
             why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a quarter"
             if dear:
-                why += f" and chains of this budget forget where they began{dear}"
+                why += f" and chains of this budget can agree{dear}"
             return gamma, why, spent
     return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one{dear}", spent
+
+
+def _over_budget(pilot: ChainRun, plan: Plan, gamma: float) -> float:
+    """How many times the budget chains under γ would need at least, as far as the pilot shows."""
+    if plan.batch_size is not None:
+        return _FORGETS * 2.0 / (min(pilot.sampler.step_size) * gamma) / _steps_of_a_chain(plan)
+    room = (1.0 - _SEARCH) * plan.budget * _RECORDED / (plan.chains * len(plan.nbeta))  # gradients of a chain
+    needed = [
+        (r_hat(traces.numpy()) ** 2 - 1.0) / (_AGREED**2 - 1.0) * traces.shape[1] * leaps
+        for traces, leaps in zip(pilot.traces.excess, pilot.sampler.leaps, strict=True)
+    ]
+    return max(needed) / room
 
 
 def _steps_of_a_chain(plan: Plan) -> float:

@@ -47,6 +47,7 @@ _COPIES = 5.0  # position, gradient, velocity and two in flight, for each chain
 _PROBE_SECONDS = 0.4
 _MEMORY_LIMIT = 24e9
 _SMALL = 500
+_CHECKPOINT_BUDGET = 100_000  # gradients for λ at each checkpoint, without full
 
 
 def default_settings(dim: int, *, full: bool) -> Settings:
@@ -152,6 +153,7 @@ def plan_audit(
     *,
     full: bool = False,
     repeats: int | None = None,
+    budget: int | None = None,
     jobs: int | None = None,
     settings: Settings | None = None,
     checkpoints: str | Path | None = None,
@@ -166,6 +168,7 @@ def plan_audit(
         subjects: one or more; None for the built-in digits, whose networks are then not trained to the end.
         full: as in :func:`pindown.audit`.
         repeats: as there.
+        budget: as there; a measurement takes at most that many evaluations.
         jobs: as there.
         settings: as there.
         checkpoints: as there.
@@ -188,23 +191,27 @@ def plan_audit(
     runs = repeats or (12 if full else 4)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, min(runs, cores if jobs is None or jobs < 0 else jobs))
-    plans = [_plan(s, runs, workers, settings, full) for s in several]
+    plans = [_plan(s, runs, workers, settings, full, budget) for s in several]
     if checkpoints is not None:
         plans = [
-            _with_checkpoints(p, s, len(checkpoint_points(s, checkpoints))) for p, s in zip(plans, several, strict=True)
+            _with_checkpoints(p, s, len(checkpoint_points(s, checkpoints)), full)
+            for p, s in zip(plans, several, strict=True)
         ]
     return Plan(tuple(plans), runs, workers)
 
 
-def _with_checkpoints(plan: SubjectPlan, subject: Subject, count: int) -> SubjectPlan:
-    cost = plan_learning_coefficient(subject, points=count)
+def _with_checkpoints(plan: SubjectPlan, subject: Subject, count: int, full: bool) -> SubjectPlan:
+    asked = {} if full else quick_options()["over_training"]
+    cost = plan_learning_coefficient(subject, points=count, budget=asked.get("budget"))
     return replace(
         plan, checkpoints=count, evaluations=plan.evaluations + cost.evaluations / 3.0,
         seconds=plan.seconds + cost.seconds, memory=max(plan.memory, cost.memory),
     )  # fmt: skip
 
 
-def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, full: bool) -> SubjectPlan:
+def _plan(
+    subject: Subject, runs: int, workers: int, settings: Settings | None, full: bool, budget: int | None
+) -> SubjectPlan:
     dim = subject.space().dim
     chosen = settings or default_settings(dim, full=full)
     sizes = chosen.resolved(dim)
@@ -219,7 +226,8 @@ def _plan(subject: Subject, runs: int, workers: int, settings: Settings | None, 
         down = stages * one.spacing / _LADDER_STEP * (one.particles or 32)
         sweeps = one.burn_in + 1.5 * one.sweeps + one.warm_moves + one.warm_sweeps
         moves = down * one.ladder_moves + stages * (one.chains or 4) * sweeps
-        evaluations += runs * moves * _LEAPS * one.leaps
+        wanted = runs * moves * _LEAPS * one.leaps
+        evaluations += wanted if budget is None else min(wanted, budget)
         rungs = max(rungs, _COPIES * stages * (one.chains or 4) + down)
     measurements = len(each)
     rate = _rate(subject.objective(), subject)
@@ -289,6 +297,7 @@ def quick_options() -> dict[str, dict[str, Any]]:
     """Arguments with which the questions about one trained network are answered within the default audit's minutes."""
     return {
         "learning_coefficient": {"precision": 0.1, "self_check": False},
+        "over_training": {"budget": _CHECKPOINT_BUDGET},
         "basin": {"method": "radial", "cutoffs": []},
         "bitplanes": {"draws": 64},
         "pruning": {"draws": 4},
