@@ -10,11 +10,12 @@ import pytest
 from pindown.studies.results import Answer, CompressionStudy
 
 DOCS = Path(__file__).parents[2] / "docs"
+BITS = ("noise", "pruning", "water-filling", "bit planes")
 GUIDE = (DOCS / "compression.md").read_text(encoding="utf-8")
 
 
-def kept(question: int) -> CompressionStudy:
-    text = (DOCS / "results" / f"compression-question-{question}.json").read_text(encoding="utf-8")
+def kept(question: int, sizes: str = "") -> CompressionStudy:
+    text = (DOCS / "results" / f"compression-question-{question}{sizes}.json").read_text(encoding="utf-8")
     return CompressionStudy.from_dict(json.loads(text))
 
 
@@ -23,14 +24,15 @@ def figure(answer: Answer, group: str, name: str, digits: int) -> str:
     return f"{found.value:,.{digits}f} ± {found.stderr:,.{digits}f}"
 
 
-@pytest.mark.parametrize("question", [1, 2, 3, 4])
-def test_each_question_has_its_record(question: int) -> None:
-    study = kept(question)
+@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, ""), (3, ""), (4, ""), (4, "-full")])
+def test_each_question_has_its_record(question: int, sizes: str) -> None:
+    study = kept(question, sizes)
+    assert study.full is bool(sizes)
     assert [a.question for a in study.answers] == [question]
     assert study.seed == 0
     assert study[question].verdicts
     assert {"python", "torch", "machine", "cores"} <= set(study.environment)
-    assert f"results/compression-question-{question}.json" in GUIDE
+    assert f"results/compression-question-{question}{sizes}.json" in GUIDE
 
 
 def test_distances_of_the_first_question_are_those_of_the_record() -> None:
@@ -48,7 +50,8 @@ def test_distances_of_the_first_question_are_those_of_the_record() -> None:
 
 
 def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
-    outcomes = {v.claim: v.outcome for q in (1, 2, 3, 4) for v in kept(q)[q].verdicts}
+    asked = ((1, ""), (2, ""), (3, ""), (4, "-full"))
+    outcomes = {v.claim: v.outcome for q, sizes in asked for v in kept(q, sizes)[q].verdicts}
 
     def outcome(part: str) -> str:
         (found,) = {o for claim, o in outcomes.items() if part in claim}
@@ -61,9 +64,20 @@ def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
     assert outcome("width helps SGD") == "supported"
     assert outcome("leaves 70 dimensions free") == "refuted"
     assert outcome("training uses the low-order bits") == "refuted"
-    assert outcome("the bits in the weights stay") == "undecided"
-    distances = [o for claim, o in outcomes.items() if "distance to random solutions stays" in claim]
-    assert sorted(distances) == ["supported"] * 5 + ["undecided"]
+    bits = {claim: o for claim, o in outcomes.items() if "the bits in the weights stay" in claim}
+    assert sorted(bits.values()) == ["supported"] * 5 + ["undecided"]
+    assert outcome("Full batch: the bits") == "undecided"
+    assert {o for claim, o in outcomes.items() if "distance to random solutions stays" in claim} == {"supported"}
+
+
+def test_changes_under_treatments_are_those_of_the_record() -> None:
+    answer = kept(4, "-full")[4]
+    treatments = {f.group for f in answer.figures if f.name.startswith("change of ")}
+    assert len(treatments) == 6
+    for t in treatments:
+        changes = [figure(answer, t, f"change of {m} against plain SGD", 3) for m in BITS]
+        row = " | ".join([t, *changes, figure(answer, t, "total variation, held out", 3)])
+        assert f"| {row} |".replace("-", "−") in GUIDE
 
 
 def test_figures_in_the_text_are_those_of_the_records() -> None:

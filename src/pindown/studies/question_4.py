@@ -158,7 +158,7 @@ def _answer(
         ]
         gap = paired(rows[t][panel.LOSS], rows[plain][panel.LOSS])
         matched = len(usable([gap])) == 1 and abs(gap.value) <= family.matched * family.epsilon
-        words = f"training loss differs by {gap}"
+        words = f"the training loss differs by {gap}"
         claim = f"{t[0].upper()}{t[1:]}: the bits in the weights stay as they are."
         verdicts.append(unmoved(claim, changes, tests, matched=matched, gap=words))
     if plain in compared:
