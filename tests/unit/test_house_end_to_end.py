@@ -39,6 +39,7 @@ def make_subject():
 """
 COMMAND = [sys.executable, "-m", "pindown", "audit"]
 MINUTES = 60.0
+TIMES = ("created", "seconds", "environment", "jobs")  # jobs: why so many processes, by the time of a run
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -75,7 +76,7 @@ def stop(process: subprocess.Popen[str], folder: Path, how: signal.Signals) -> t
 def without_times(record: Any) -> Any:
     """A record less what differs between two runs of the same computation."""
     if isinstance(record, dict):
-        return {k: without_times(v) for k, v in record.items() if k not in ("created", "seconds", "environment")}
+        return {k: without_times(v) for k, v in record.items() if k not in TIMES}
     return [without_times(v) for v in record] if isinstance(record, list) else record
 
 

@@ -38,6 +38,7 @@ _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
 _GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
 _FALL = 0.75
+_TRIED = 3  # pilots that the search's share of the budget has room for
 _RECORDED = 0.5  # of a budget, after burn-in and what the burn-in adds
 _AGREED = 1.2  # R-hat by then, allowing for one that a short pilot makes too large
 _FORGETS = 2.5  # times over, at the steps of the search, which are shorter than those settled on later
@@ -213,7 +214,7 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
         return _GAMMAS[0], "γ = 1, a standard normal around the weights", 0
     if short.method == "hamiltonian":
         sweeps = 3.5 * _PILOT * short.chains * len(plan.nbeta)
-        short = replace(short, most_leaps=max(2, min(short.most_leaps, int(most_spent / sweeps))))
+        short = replace(short, most_leaps=max(2, min(short.most_leaps, int(most_spent / (_TRIED * sweeps)))))
     else:
         sweeps = 3.0 * (SUBSTEPS + 2) * short.chains * len(plan.nbeta)
         short = replace(short, warm=max(_LEAST_PILOT, min(short.warm, int(most_spent / sweeps))))
@@ -236,7 +237,7 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
                 times = _over_budget(run, plan, gamma)
                 if times > 1.0:
                     least = gamma * times
-                    dear = f"; γ = {gamma:g} would take a budget of {plan.budget * times:.1g} or more"
+                    dear = dear or f"; γ = {gamma:g} would take a budget of {plan.budget * times:.1g} or more"
                     continue
             why = f"γ = {gamma:g}, the first of 1, 10, 100, … under which λ̂ does not fall with nβ by a quarter"
             if dear:

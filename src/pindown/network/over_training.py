@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
 from pindown.errors import CheckpointError, InputError
-from pindown.estimate import Estimate
+from pindown.estimate import Estimate, Status
 from pindown.network.learning_coefficient import learning_coefficient
 from pindown.network.learning_coefficient_result import LearningCoefficient
 from pindown.network.progress import Progress, part, rising
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LearningCurve", "checkpoint_files", "checkpoint_points", "learning_coefficient_over_training"]
+
+_TIGHTEST = 10_000.0  # localisation that is still tried
 
 State = Mapping[str, Tensor]
 
@@ -95,7 +97,8 @@ def learning_coefficient_over_training(
     """λ at every checkpoint of a training run (Lau et al. 2023; Hoogland et al. 2024, Loss landscape degeneracy).
 
     All checkpoints are measured at the same inverse temperatures and under the localisation that the last one is given
-    by the tool, so that the curve does not show changes of the question.
+    by the tool, so that the curve does not show changes of the question. Where chains at the last one do not converge
+    within the budget, the next tighter localisation is tried, up to γ = 10,000.
 
     Args:
         subject: the model with its loss and data; its own weights are not used.
@@ -131,13 +134,28 @@ def learning_coefficient_over_training(
     found: dict[str, LearningCoefficient] = {}
     gamma = options.pop("localisation", None)
     check = bool(options.pop("self_check", True))
-    for i, name in enumerate(reversed(names)):
-        found[name] = learning_coefficient(
-            subject, method, seed, point=points[name], localisation=gamma, self_check=check and i == 0,
-            checkpoint=None if checkpoint is None else Path(checkpoint) / f"{len(names) - 1 - i}",
-            progress=None if progress is None else part(progress, i, len(names), name), **options,
+
+    def at(i: int, gamma: float | None, kept: str = "") -> LearningCoefficient:
+        name = names[i]
+        place = len(names) - 1 - i
+        return learning_coefficient(
+            subject, method, seed, point=points[name], localisation=gamma, self_check=check and place == 0,
+            checkpoint=None if checkpoint is None else Path(checkpoint) / f"{i}{kept}",
+            progress=None if progress is None else part(progress, place, len(names), name), **options,
         )  # fmt: skip
-        gamma = found[name].localisation
+
+    last = len(names) - 1
+    found[names[last]] = first = at(last, gamma)
+    while gamma is None and first.status is Status.NOT_CONVERGED and first.localisation < _TIGHTEST:
+        wider = first.localisation
+        first = at(last, 10.0 * wider, f"-{10.0 * wider:g}")
+        why = f"γ = {first.localisation:g}, since chains under γ = {wider:g} did not converge within the budget"
+        first = replace(first, choices={**first.choices, "localisation": why})
+        if first.status.ok:
+            found[names[last]] = first
+    gamma = found[names[last]].localisation
+    for i in reversed(range(last)):
+        found[names[i]] = at(i, gamma)
     steps = tuple(_step(name, i) for i, name in enumerate(names))
     return LearningCurve(subject.name, names, steps, tuple(found[n] for n in names), seed)
 

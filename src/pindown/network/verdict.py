@@ -114,7 +114,7 @@ def _pinned(subject: SubjectAudit, m: Measurement) -> str:
 def _free(subject: SubjectAudit) -> str:
     point = subject.primary.at_tolerance
     pinned, free = point.pinned_dimensions, point.free_dimensions
-    if pinned is None or free is None or pinned.kind != "estimate":
+    if pinned is None or free is None or pinned.kind != "estimate" or not math.isfinite(pinned.value):
         return ""
     if not math.isfinite(free.value):
         return (

@@ -112,7 +112,12 @@ def unmoved(claim: str, changes: Sequence[tuple[str, Estimate]], tests: int, *, 
     ends = [e.interval(1.0 - 0.05 / tests) for _, e in good]
     refuted = any(low > MATERIAL_OCTAVES or high < -MATERIAL_OCTAVES for low, high in ends)
     inside = all(low > -MATERIAL_OCTAVES and high < MATERIAL_OCTAVES for low, high in ends)
-    return Verdict(claim, decide(inside and len(good) == len(changes), refuted), rule, f"Changes: {said}. {gap[0].upper()}{gap[1:]}.")
+    return Verdict(
+        claim,
+        decide(inside and len(good) == len(changes), refuted),
+        rule,
+        f"Changes: {said}. {gap[0].upper()}{gap[1:]}.",
+    )
 
 
 def _ends(e: Estimate) -> tuple[float, float]:
