@@ -210,7 +210,7 @@ def test_the_commands_reach_a_cluster(address: str, command: str, tmp_path: Path
         asked = [*COMMANDS[command], "--out", out.removesuffix(".json"), "--json", out, *more]
         done = subprocess.run(
             [sys.executable, "-m", "pindown", *asked], cwd=tmp_path, capture_output=True, text=True,
-            timeout=10 * MINUTES, env=environment(), check=False,
+            timeout=20 * MINUTES, env=environment(), check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         records.append(json.loads((tmp_path / out).read_text(encoding="utf-8")))
