@@ -56,13 +56,13 @@ def write(text: str, name: str = "farm.mps") -> str:
     return name
 
 
-@pytest.mark.usefixtures("own_folder")
 def test_remarks_behind_a_name_are_not_the_name(tmp_path):
     path = tmp_path / "farm.mps"
     path.write_text(FARM.replace("farm", "farm   SIZE: N=3, M=2", 1))
     assert LinearProgram.from_mps(path).name == "farm"
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_an_mps_file_is_read() -> None:
     problem = LinearProgram.from_mps(write(FARM))
     assert problem.maximise
