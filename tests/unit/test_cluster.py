@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from timeless import without_times
 
 import pindown
 from pindown.studies.tour import tour
 
 MINUTES = 60.0
-TIMES = ("created", "seconds", "environment", "jobs")  # jobs: why so many processes, by the time of a run
 TRIES = 3
 START = {
     "dask": """
@@ -215,14 +215,8 @@ def test_the_commands_reach_a_cluster(address: str, command: str, tmp_path: Path
         assert done.returncode == 0, done.stderr
         records.append(json.loads((tmp_path / out).read_text(encoding="utf-8")))
         assert ("2 tasks at once" in done.stderr) is bool(more)
-    here, there = (_without_times(r) for r in records)
+    here, there = (without_times(r) for r in records)
     assert here == there
-
-
-def _without_times(record: Any) -> Any:
-    if isinstance(record, dict):
-        return {k: _without_times(v) for k, v in record.items() if k not in TIMES}
-    return [_without_times(v) for v in record] if isinstance(record, list) else record
 
 
 def test_a_tour_goes_on_where_it_was(tmp_path: Path) -> None:

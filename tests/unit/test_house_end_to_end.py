@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from timeless import without_times
 from torch import nn
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,6 @@ def make_subject():
 """
 COMMAND = [sys.executable, "-m", "pindown", "audit"]
 MINUTES = 60.0
-TIMES = ("created", "seconds", "environment", "jobs")  # jobs: why so many processes, by the time of a run
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -71,13 +71,6 @@ def stop(process: subprocess.Popen[str], folder: Path, how: signal.Signals) -> t
         time.sleep(0.05)
     os.killpg(process.pid, how)
     return process.communicate(timeout=MINUTES)
-
-
-def without_times(record: Any) -> Any:
-    """A record less what differs between two runs of the same computation."""
-    if isinstance(record, dict):
-        return {k: without_times(v) for k, v in record.items() if k not in TIMES}
-    return [without_times(v) for v in record] if isinstance(record, list) else record
 
 
 @pytest.fixture(scope="module")

@@ -255,17 +255,21 @@ class Langevin(Sampler):
         chains.loss = torch.where(taken, loss, chains.loss)
         return change
 
+    def _wide(self, dtype: torch.dtype) -> Tensor:
+        """What a step moves each coordinate of each stage's chains by, ``(S, 1, dim)``."""
+        return (self.steps.step.to(dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
+
     def _propose(self, z: Tensor, gradient: Tensor, beta: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The point that a step with this noise leads to, and ``∇U`` where it starts."""
         push = torch.addcmul(z, gradient, beta.to(z.dtype).view(-1, 1, 1))
-        wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
+        wide = self._wide(z.dtype)
         return torch.addcmul(z, wide.square(), push, value=-0.5).addcmul_(wide, noise), push
 
     def _log_ratio(
         self, z: Tensor, proposal: Tensor, before: Tensor, after: Tensor, push: Tensor, gradient: Tensor, beta: Tensor
     ) -> Tensor:
         """Logarithm of the Metropolis–Hastings ratio of a step."""
-        wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
+        wide = self._wide(z.dtype)
         back = torch.addcmul(proposal, gradient, beta.to(z.dtype).view(-1, 1, 1))
         energy = beta.view(-1, 1) * (before - after)
         energy = energy + 0.5 * (z.square() - proposal.square()).sum(-1, dtype=torch.float64)
@@ -280,7 +284,7 @@ class Langevin(Sampler):
         z, shape = chains.z, chains.loss.shape
         width = 1.0 / math.sqrt(self.posterior.gamma)
         count, factor = shape[0] * shape[1], beta.to(z.dtype).view(-1, 1, 1)
-        wide = (self.steps.step.to(z.dtype).view(-1, 1) * self.steps.scale).unsqueeze(1)
+        wide = self._wide(z.dtype)
         half = wide.square().mul_(-0.5)
         sums: list[Tensor] = []
         at_point: list[Tensor] = []
