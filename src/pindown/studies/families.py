@@ -19,9 +19,19 @@ from pindown.spaces.network import Prior, Weights
 from pindown.studies.study_subject import StudySubject
 from pindown.studies.tasks import BinaryTask, boolean_task, random_labels
 
-__all__ = ["TREATMENTS", "boolean_family", "digits_family", "teacher_family", "two_logits"]
+__all__ = [
+    "DIGITS_TOLERANCES",
+    "TEACHER_TOLERANCES",
+    "TREATMENTS",
+    "boolean_family",
+    "digits_family",
+    "teacher_family",
+    "two_logits",
+]
 
 TEACHER_LOSS, DIGITS_LOSS, BOOLEAN_LOSS = 0.01, 0.05, 0.05  # where training stops
+TEACHER_TOLERANCES = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02)
+DIGITS_TOLERANCES = (1.0, 0.5, 0.2, 0.1, 0.05)
 
 TREATMENTS: dict[str, EnsembleOptimiser] = {
     "plain SGD": EnsembleOptimiser(rate=0.1, batch=8),
@@ -168,15 +178,13 @@ def _digits_model(width: int) -> nn.Sequential:
         return digits_model(width)
 
 
-def teacher_family(seed: int) -> StudySubject:
+def teacher_family(seed: int, tolerances: tuple[float, ...] = TEACHER_TOLERANCES) -> StudySubject:
     """Width 30 and width 100 on the same data of a teacher of width 3."""
     own = Teacher(child_seed(seed, 0x24) % 2**31)
-    return StudySubject(
-        own.make, own.train, tolerances=(1.0, 0.5, 0.25, 0.1, 0.05, 0.02), epsilon=TEACHER_LOSS, name="teacher data"
-    )
+    return StudySubject(own.make, own.train, tolerances=tolerances, epsilon=TEACHER_LOSS, name="teacher data")
 
 
-def digits_family(seed: int, tolerances: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.05)) -> StudySubject:
+def digits_family(seed: int, tolerances: tuple[float, ...] = DIGITS_TOLERANCES) -> StudySubject:
     """Width 30 and width 100 on 500 digits."""
     own = Digits(child_seed(seed, 0x25) % 2**31)
     return StudySubject(

@@ -38,14 +38,7 @@ OPTIMISERS = (
     EnsembleOptimiser(rate=0.01, momentum=0.9),
     EnsembleOptimiser("adam", rate=0.003),
 )
-MORE_OPTIMISERS = (
-    EnsembleOptimiser(rate=0.005),
-    EnsembleOptimiser(rate=0.1, batch=1),
-    EnsembleOptimiser(rate=0.02, batch=64),
-    EnsembleOptimiser(rate=0.05, momentum=0.9),
-    EnsembleOptimiser("adam", rate=0.001),
-    EnsembleOptimiser("adam", rate=0.01),
-)
+MORE_OPTIMISERS = (EnsembleOptimiser(rate=0.0125, batch=1), EnsembleOptimiser(rate=0.4, batch=64))
 PAIRS = ((0, 7), (1, 8), (4, 9), (2, 3), (5, 6), (3, 8))
 MORE_PAIRS = ((0, 6), (1, 7), (2, 7), (5, 9))
 
@@ -83,9 +76,9 @@ class Sizes:
 
 
 FULL = Sizes(
-    count=20_000, draws=2**33, margin_draws=2**30, split=tuple((k, s) for k in range(12) for s in (0, 1)),
-    split_runs=(12, 1000), runs=5000, splits=200, train=((64, 5), (32, 3)), pair_runs=4000,
-    optimisers=(*OPTIMISERS, *MORE_OPTIMISERS), pairs=(*PAIRS, *MORE_PAIRS),
+    count=10_000, draws=2**33, margin_draws=2**28, split=tuple((k, 0) for k in range(8)), split_runs=(8, 200),
+    runs=1000, splits=200, train=((64, 2), (32, 1)), pair_runs=1000, optimisers=(*OPTIMISERS, *MORE_OPTIMISERS),
+    pairs=(*PAIRS, *MORE_PAIRS),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pindown.estimate import Estimate, Status, bits
 from pindown.network.plan import default_settings
 from pindown.rng import child_seed, torch_generator
 from pindown.studies.counting import embedded_ranks
-from pindown.studies.families import digits_family, teacher_family
+from pindown.studies.families import DIGITS_TOLERANCES, TEACHER_TOLERANCES, digits_family, teacher_family
 from pindown.studies.labels import draw_random, make_task
 from pindown.studies.results import Answer, Curve, Figure, Point, Verdict
 from pindown.studies.steps import Step, Workshop
@@ -35,7 +35,8 @@ class Sizes:
         count, draws: random solutions of each, and networks tried at most.
         orthant_draws: draws of the infinitely wide network.
         repeats: independent runs of each curve.
-        settings: of the engine for curves; by default those of an audit, quick or full.
+        settings: of the engine for curves; by default those of an audit.
+        teacher: losses of the curves on the teacher's data.
         digits: losses of the digits' curves; without any they are left out.
     """
 
@@ -45,12 +46,18 @@ class Sizes:
     orthant_draws: int = 2**24
     repeats: int = 4
     settings: Settings | None = None
-    digits: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.05)
+    teacher: tuple[float, ...] = TEACHER_TOLERANCES
+    digits: tuple[float, ...] = DIGITS_TOLERANCES
 
 
 FULL = Sizes(
-    widths=(3, 10, 30, 100, 300, 1000), count=20_000, draws=2**31, orthant_draws=2**29, repeats=12, settings=Settings()
-)
+    widths=(3, 10, 30, 100, 300, 1000), count=20_000, draws=2**31, orthant_draws=2**29, repeats=8,
+    # Between a quick audit and the engine's defaults: about 20 minutes of a core for the widest curve.
+    settings=Settings(
+        burn_in=16, sweeps=24, doublings=1, leaps=12, spacing=1.5, ladder_moves=4, warm_moves=4, warm_sweeps=16
+    ),
+    teacher=(*TEACHER_TOLERANCES, 0.01, 0.005), digits=(*DIGITS_TOLERANCES, 0.02, 0.01),
+)  # fmt: skip
 
 
 def answer_2(shop: Workshop, *, full: bool, seed: int, sizes: Sizes | None = None) -> Answer:
@@ -111,7 +118,7 @@ _NOTES = (
 
 
 def _families(sizes: Sizes, seed: int) -> list[StudySubject]:
-    return [teacher_family(seed), *([digits_family(seed, sizes.digits)] if sizes.digits else [])]
+    return [teacher_family(seed, sizes.teacher), *([digits_family(seed, sizes.digits)] if sizes.digits else [])]
 
 
 def curve_step(family: StudySubject, width: int, sizes: Sizes, seed: int) -> Step:
