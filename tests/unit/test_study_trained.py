@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from pindown.estimate import Estimate, Status
 from pindown.network.ensemble_training import train_ensemble
 from pindown.network.perceptrons import PerceptronPrior
 from pindown.report.study import study_sections
-from pindown.studies import panel, question_2, question_3, question_4
+from pindown.studies import panel, question_1, question_2, question_3, question_4
 from pindown.studies.compression import compression
 from pindown.studies.families import boolean_family, teacher_family
 from pindown.studies.paired import mean_of, paired, ratio, usable
@@ -207,6 +209,25 @@ def test_make_has_to_return_a_subject() -> None:
         StudySubject(3, train)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="returned Linear"):
         StudySubject(lambda width: nn.Linear(2, width), train).subject(3)  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("question", [question_1, question_2, question_3, question_4])
+def test_in_full_nothing_is_smaller_than_by_default(question: Any) -> None:
+    full, plain = question.FULL, question.Sizes()
+    grown = 0
+    for f in dataclasses.fields(plain):
+        more, less = getattr(full, f.name), getattr(plain, f.name)
+        if f.name in ("planes", "settings", "curve"):
+            continue
+        if f.name == "accuracy":  # a standard error
+            more, less = less, more
+        sizes = (len(more), len(less)) if isinstance(more, tuple) else (more, less)
+        assert sizes[0] >= sizes[1], f.name
+        grown += sizes[0] > sizes[1]
+    assert grown >= 2
+    if question is question_2:  # it goes deeper, and through the losses of the default
+        assert full.digits[: len(plain.digits)] == plain.digits
+        assert full.teacher[: len(plain.teacher)] == plain.teacher
 
 
 def small(question: int) -> object:
