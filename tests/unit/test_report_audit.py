@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import html
 import json
+import math
 import re
 import subprocess
 import sys
@@ -145,6 +146,16 @@ def test_charts_are_valid_plotly_once_their_colours_are_resolved():
         go.Figure(fixture.resolved(dict(figure.spec)))
         names = [t["type"] for t in figure.spec["data"]]
         assert set(names) == {"scatter"}
+
+
+def test_free_dimensions_that_were_not_measured_make_a_sentence():
+    record = fixture.digits_record()
+    measured = record["subjects"][0]["measurements"][0]
+    point = min(measured["sweep"], key=lambda p: abs(p["tolerance"] - measured["tolerance"]))
+    point["free_dimensions"] = fixture.est(math.nan, math.nan, "dimensions", status=Status.UNSUPPORTED).to_dict()
+    said = next(s for s in audit_sections(record) if s.title == "Dimensions that stay free").verdict
+    assert any("it was not measured how many dimensions stay free." in line for line in said)
+    assert not any("not available" in line for line in said)
 
 
 def test_bounds_look_like_bounds_in_text_card_and_chart():

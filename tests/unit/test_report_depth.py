@@ -279,6 +279,18 @@ def test_a_basin_known_only_by_rays_is_a_bound_and_said_to_be_loose():
     assert "width 30" not in loose.text  # there the bridge has the bits
 
 
+def test_one_cutoff_is_a_row_of_the_table_and_no_chart():
+    record = deep.deep_record()
+    for subject in record["subjects"]:
+        basin = subject["in_depth"]["basin"]
+        basin["curve"] = [p for p in basin["curve"] if p["cutoff"] == basin["cutoff"]]
+        assert len(basin["curve"]) == 1
+    shown = section(record, TITLES[3])
+    assert not [f for f in blocks([shown], Figure) if f.title.startswith("Bits of the basin")]
+    (table,) = [t for t in blocks([shown], Table) if t.caption == "The basin at each cutoff"]
+    assert len(table.rows) == 2
+
+
 def test_what_could_not_be_measured_is_told_with_the_reason():
     sections = audit_sections(deep.awkward_record())
     notices = blocks([s for s in sections if s.title == TITLES[3]], Notice)

@@ -175,7 +175,11 @@ def _dimensions(audit: Audit) -> Section | None:
     for s, m, p in _headlines(audit):
         if p.free_dimensions is None:
             continue
-        said = f"at {m.loss} ≤ {notation.number(p.tolerance)}, {_said(p.free_dimensions, '')}"
+        where = f"at {m.loss} ≤ {notation.number(p.tolerance)}"
+        if not math.isfinite(p.free_dimensions.value):
+            verdict.append(_about(audit, s, f"{where} it was not measured how many dimensions stay free."))
+            continue
+        said = f"{where}, {_said(p.free_dimensions, '')}"
         if s.parameters:
             share = notation.scaled(p.free_dimensions, 1 / s.parameters, "1")
             said += f" of {notation.count(s.parameters)} dimensions stay free"

@@ -27,7 +27,7 @@ def spectrum_section(spectra: Sequence[Spectra], basins: Sequence[Basins], notic
         blocks.append(_eigenvalues(spectra))
     if any(s.nodes for _, _, s in spectra):
         blocks.append(_density(spectra))
-    if any(b.curve for _, _, b in basins):
+    if any(len(b.curve) > 1 for _, _, b in basins):  # one cutoff is no curve: the table below holds it
         blocks.append(_basin(basins))
     blocks += [*_figures(spectra), *_cutoffs(basins)]
     return Section(

@@ -51,7 +51,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    widths=(3, 10, 30, 100, 300, 1000), count=20_000, draws=2**31, orthant_draws=2**29, repeats=8,
+    count=20_000, draws=2**31, orthant_draws=2**29, repeats=8,
     # Between a quick audit and the engine's defaults: about 20 minutes of a core for the widest curve.
     settings=Settings(
         burn_in=16, sweeps=24, doublings=1, leaps=12, spacing=1.5, ladder_moves=4, warm_moves=4, warm_sweeps=16
