@@ -61,7 +61,7 @@ class OutputError(InputError):
 
 
 class EstimationError(PindownError):
-    """An estimate failed statistically and ``strict=True`` was asked for.
+    """An estimate failed statistically and ``strict=True`` was asked for, or a training did not get where it should.
 
     Attributes:
         partial: what had been measured when the failure was seen, or None.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,3 +91,14 @@ def test_figures_in_the_text_are_those_of_the_records() -> None:
     for width in (3, 10, 30, 100, 300):
         for law in ("normal", "uniform"):
             assert figure(second, f"{law} weights, width {width}", "−log2 P(S)", 2) in GUIDE
+
+
+def test_the_own_model_of_the_guide_is_trained_by_every_treatment() -> None:
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if b.startswith("# my_module.py")]
+    names: dict[str, Any] = {}
+    exec(block, names)  # as code blocks of the guide are run everywhere
+    own = names["make_study"]()
+    for treatment in own.treatments:
+        for width in own.widths:
+            subject = own.trained(width, 1, treatment)
+            assert float(subject.losses(subject.solutions[0].point.unsqueeze(0))) < 0.05, f"{treatment}, width {width}"

@@ -29,7 +29,8 @@ class StudySubject:
             do not count.
         train: ``train(width, seed, treatment)`` gives a trained module or state dict. The same arguments give the same
             weights. All treatments should stop at the same mean training loss: others are told apart by how long they
-            trained (see ``matched``).
+            trained (see ``matched``). One that does not get there raises :class:`pindown.EstimationError`; the study
+            then counts the run among those that do not fit, and says so.
         widths: narrow and wide, or more in rising order.
         treatments: ways to train; the first is the plain one that the others are compared with.
         tolerances: losses at which dimensions and bits are measured, falling.
