@@ -225,3 +225,17 @@ def test_there_is_no_short_way_where_the_weights_are_not_linear_in_the_normals()
         direct, through, z = _objectives(model, prior)
         assert direct._in_normal is None
         torch.testing.assert_close(direct.losses_and_gradients(z)[1], through.losses_and_gradients(z)[1])
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.GELU()], ids=repr)  # what it puts out is saved, and what it takes
+def test_points_of_every_number_in_turn_have_their_own_gradients(activation: nn.Module) -> None:
+    """Scratch memory is dropped when the shapes have changed often, also between the two halves of a call."""
+    model = nn.Sequential(nn.Linear(5, 7), activation, nn.Linear(7, 6), activation, nn.Linear(6, 3))
+    fast, slow, points = _networks(model, CrossEntropy(), 9)
+    points = points.repeat(8, 1)
+    want = slow.value_and_gradient(points)[1]
+    assert want is not None
+    for k in range(1, len(points)):
+        found = fast.value_and_gradient(points[:k])[1]
+        assert found is not None
+        torch.testing.assert_close(found, want[:k], rtol=1e-11, atol=1e-13)

@@ -242,9 +242,10 @@ class LayeredNetwork:
         most = max(1, min(len(x), limit // (self._row_bytes * examples)))
         return -(-len(x) // -(-len(x) // most)) if len(x) else 1
 
-    def _forward(self, x: Tensor, columns: Tensor, *, save: bool) -> tuple[Tensor, list[Tensor]]:
+    def _forward(self, x: Tensor, columns: Tensor, *, save: bool) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Outputs ``(k, C, B)``; and of each layer what its activation saves and what it puts out."""
         k, examples = len(x), columns.shape[1]
-        saved: list[Tensor] = []
+        saved: list[tuple[Tensor, Tensor]] = []
         h = columns
         for i, layer in enumerate(self.layers):
             out = self._buffer(f"h{i}", x, (k, layer.outputs, examples))
@@ -257,20 +258,24 @@ class LayeredNetwork:
                     torch.bmm(weight, h, out=out)
                 else:
                     torch.baddbmm(bias.unsqueeze(-1), weight, h, out=out)
-            act = layer.activation
+            act, kept = layer.activation, out
             if act is not None:
                 if save and act.saves_input:
-                    saved.append(self._buffer(f"p{i}", x, out.shape).copy_(out))
+                    kept = self._buffer(f"p{i}", x, out.shape).copy_(out)
                 act.forward(out)
-                if not (save and act.saves_input):
-                    saved.append(out)
-            else:
-                saved.append(out)
+            saved.append((kept, out))
             h = out
         return h, saved
 
     def _backward(
-        self, x: Tensor, delta: Tensor, saved: list[Tensor], examples: Tensor, into: Tensor, *, add: bool
+        self,
+        x: Tensor,
+        delta: Tensor,
+        saved: Sequence[tuple[Tensor, Tensor]],
+        examples: Tensor,
+        into: Tensor,
+        *,
+        add: bool,
     ) -> None:
         k = len(x)
         for i in range(len(self.layers) - 1, -1, -1):
@@ -283,8 +288,7 @@ class LayeredNetwork:
                 self._put(product.view(k, layer.outputs, columns), layer, into, add, self._unseen)
                 return
             before = self.layers[i - 1]
-            # The input of this layer is what the layer below put out, which is still in its buffer.
-            h = self._buffer(f"h{i - 1}", x, (k, before.outputs, delta.shape[-1]))
+            kept, h = saved[i - 1]
             slope = self._buffer(f"g{i}", x, (k, layer.outputs, columns))
             torch.bmm(delta, h.transpose(1, 2), out=slope[:, :, : layer.inputs])
             if layer.bias is not None:
@@ -295,7 +299,7 @@ class LayeredNetwork:
                 weight.transpose(1, 2), delta, out=self._buffer(f"d{i % 2}", x, (k, layer.inputs, delta.shape[-1]))
             )
             if before.activation is not None:
-                before.activation.backward(delta, saved[i - 1])
+                before.activation.backward(delta, kept)
 
     def _stacked(self, x: Tensor, layer: _Layer, first: int = 0) -> Tensor:
         """The layer's matrices from column ``first`` on, with the biases as a last column."""
