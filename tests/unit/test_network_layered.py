@@ -10,9 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from timeless import without_times
 from torch import nn
 
 from pindown import Subject
+from pindown.engine.measure import measure
 from pindown.engine.objective import Objective
 from pindown.engine.rotation import Rotation
 from pindown.network import mlp
@@ -20,7 +22,9 @@ from pindown.network.data import read_data
 from pindown.network.forward import Forward, GenericNetwork
 from pindown.network.heads import CrossEntropy, Custom, Head, Margin, SquaredError
 from pindown.network.mlp import LayeredNetwork, layered
+from pindown.network.plan import QUICK
 from pindown.spaces.network import Normal, Weights
+from pindown.studies.tour_subjects import small_digits
 
 ACTIVATIONS = [nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.GELU(approximate="tanh"), nn.LeakyReLU(0.2)]
 
@@ -239,3 +243,18 @@ def test_points_of_every_number_in_turn_have_their_own_gradients(activation: nn.
         found = fast.value_and_gradient(points[:k])[1]
         assert found is not None
         torch.testing.assert_close(found, want[:k], rtol=1e-11, atol=1e-13)
+
+
+def test_a_seed_gives_the_same_figures_whatever_was_evaluated_before() -> None:
+    subject = small_digits(0)
+    space, loss = subject.space(), subject.objective()
+
+    def measured() -> object:
+        found = measure(space, loss, tolerance=0.036, repeats=2, seed=1685503568, jobs=1, settings=QUICK)
+        return without_times(found.to_dict())
+
+    first = measured()
+    points = space.sample(90, rng=torch.Generator().manual_seed(1))
+    for k in range(17, 90, 3):
+        loss(points[:k].requires_grad_(True)).sum().backward()
+    assert measured() == first
