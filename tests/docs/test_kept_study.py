@@ -26,7 +26,7 @@ def figure(answer: Answer, group: str, name: str, digits: int) -> str:
     return f"{found.value:,.{digits}f} ± {found.stderr:,.{digits}f}"
 
 
-@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, ""), (3, ""), (4, ""), (4, "-full")])
+@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, "-full"), (3, ""), (4, ""), (4, "-full")])
 def test_each_question_has_its_record(question: int, sizes: str) -> None:
     study = kept(question, sizes)
     assert study.full is bool(sizes)
@@ -52,7 +52,7 @@ def test_distances_of_the_first_question_are_those_of_the_record() -> None:
 
 
 def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
-    asked = ((1, ""), (2, ""), (3, ""), (4, "-full"))
+    asked = ((1, ""), (2, "-full"), (3, ""), (4, "-full"))
     outcomes = {v.claim: v.outcome for q, sizes in asked for v in kept(q, sizes)[q].verdicts}
 
     def outcome(part: str) -> str:
@@ -83,7 +83,7 @@ def test_changes_under_treatments_are_those_of_the_record() -> None:
 
 
 def test_figures_in_the_text_are_those_of_the_records() -> None:
-    first, second = kept(1)[1], kept(2)[2]
+    first, second = kept(1)[1], kept(2, "-full")[2]
     task = "random solutions, 0011… of seven bits, 64 to train on"
     assert f"({figure(first, task, '−log2 P(S)', 2)} bits)" in GUIDE
     assert figure(first, task, "share with every label of the task", 3) in GUIDE
@@ -91,6 +91,14 @@ def test_figures_in_the_text_are_those_of_the_records() -> None:
     for width in (3, 10, 30, 100, 300):
         for law in ("normal", "uniform"):
             assert figure(second, f"{law} weights, width {width}", "−log2 P(S)", 2) in GUIDE
+    for data, losses in (
+        ("teacher data", (0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005)),
+        ("digits", (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)),
+    ):
+        for width in (30, 100):
+            group = f"{data}, width {width}"
+            row = " | ".join(figure(second, group, f"pinned dimensions at loss {t:g}", 1) for t in losses)
+            assert f"| {row} |" in GUIDE
 
 
 def test_the_own_model_of_the_guide_is_trained_by_every_treatment() -> None:
