@@ -66,6 +66,11 @@ def test_shares_and_leading_bits_have_three_outcomes() -> None:
         assert rule("c", [yes, FAILED]).outcome == "undecided"
         assert rule("c", []).outcome == "undecided"
     assert share_kept("c", [either]).outcome == "undecided"
+    many_values = [bits(2.0 + 0.1 * k) for k in range(9)]
+    said = deep_bits("c", [*many_values, FAILED]).because
+    assert said == f"Leading bits that count: from {many_values[0]} to {many_values[-1]} in 9 networks; 1 not measured."
+    assert deep_bits("c", [FAILED] * 7).because == "Leading bits that count: none of 7 networks was measured."
+    assert deep_bits("c", many_values[:2]).because == f"Leading bits that count: {many_values[0]}, {many_values[1]}."
     everything_can_go = Estimate(0.0, 0.0, "1", "upper_bound", Status.OUT_OF_RANGE)
     assert share_kept("c", [everything_can_go]).outcome == "supported"
 

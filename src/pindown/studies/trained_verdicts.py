@@ -17,6 +17,7 @@ MATERIAL_OCTAVES = 0.25
 _DEEP = 8.0
 _HALF = 0.5
 _VOLUME = 0.1
+_MANY = 6  # values that a verdict lists one by one
 
 
 def shift(claim: str, first: Sequence[Estimate], second: Sequence[Estimate], said: str, *, falls: bool) -> Verdict:
@@ -61,7 +62,7 @@ def share_kept(claim: str, kept: Sequence[Estimate]) -> Verdict:
         "weights is left with the 95% interval, refuted where in every one it is more, else undecided."
     )
     ends = [_ends(e) for e in kept]
-    because = f"Shares left: {', '.join(str(e) for e in kept)}."
+    because = f"Shares left: {_listed(kept)}."
     supported, refuted = all(h < _HALF for _, h in ends), all(low > _HALF for low, _ in ends)
     return Verdict(claim, decide(supported and bool(ends), refuted and bool(ends)), rule, because)
 
@@ -73,9 +74,21 @@ def deep_bits(claim: str, leading: Sequence[Estimate]) -> Verdict:
         f"leading bits of a weight count with the 95% interval, refuted where in every one fewer do, else undecided."
     )
     ends = [_ends(e) for e in leading]
-    because = f"Leading bits that count: {', '.join(str(e) for e in leading)}."
+    because = f"Leading bits that count: {_listed(leading)}."
     supported, refuted = all(low > _DEEP for low, _ in ends), all(h < _DEEP for _, h in ends)
     return Verdict(claim, decide(supported and bool(ends), refuted and bool(ends)), rule, because)
+
+
+def _listed(values: Sequence[Estimate]) -> str:
+    """All of a few; of many the least and the most, and how many were not measured."""
+    if len(values) <= _MANY:
+        return ", ".join(str(e) for e in values)
+    measured = sorted((e for e in values if math.isfinite(e.value)), key=lambda e: e.value)
+    if not measured:
+        return f"none of {len(values)} networks was measured"
+    lost = len(values) - len(measured)
+    said = f"from {measured[0]} to {measured[-1]} in {len(measured)} networks"
+    return f"{said}; {lost} not measured" if lost else said
 
 
 def found_as_planted(cases: Sequence[tuple[str, float, Estimate]]) -> Verdict:
