@@ -26,7 +26,7 @@ def figure(answer: Answer, group: str, name: str, digits: int) -> str:
     return f"{found.value:,.{digits}f} ± {found.stderr:,.{digits}f}"
 
 
-@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, "-full"), (3, ""), (4, ""), (4, "-full")])
+@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, "-full"), (3, "-full"), (4, ""), (4, "-full")])
 def test_each_question_has_its_record(question: int, sizes: str) -> None:
     study = kept(question, sizes)
     assert study.full is bool(sizes)
@@ -52,7 +52,7 @@ def test_distances_of_the_first_question_are_those_of_the_record() -> None:
 
 
 def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
-    asked = ((1, ""), (2, "-full"), (3, ""), (4, "-full"))
+    asked = ((1, ""), (2, "-full"), (3, "-full"), (4, "-full"))
     outcomes = {v.claim: v.outcome for q, sizes in asked for v in kept(q, sizes)[q].verdicts}
 
     def outcome(part: str) -> str:
@@ -80,6 +80,21 @@ def test_changes_under_treatments_are_those_of_the_record() -> None:
         changes = [figure(answer, t, f"change of {m} against plain SGD", 3) for m in BITS]
         row = " | ".join([t, *changes, figure(answer, t, "total variation, held out", 3)])
         assert f"| {row} |".replace("-", "−") in GUIDE
+
+
+def test_bits_in_the_weights_are_those_of_the_record() -> None:
+    answer = kept(3, "-full")[3]
+    groups = [f"{d}, width {w}, {n} runs" for d, n in (("teacher data", 20), ("digits", 10)) for w in (30, 100)]
+    for name, digits in (*((n, 0) for n in BITS), ("leading bits of a weight", 2), ("weights that count", 1)):
+        row = " | ".join(figure(answer, g, name, digits) for g in groups)
+        assert f"| {name} | {row} |" in GUIDE
+    volumes = [
+        figure(answer, g, f"volume, −log2 P(loss ≤ {t:g})", 1)
+        for g, t in zip(groups, (0.02, 0.02, 0.1, 0.1), strict=True)
+    ]
+    assert f"| volume | {' | '.join(volumes)} |" in GUIDE
+    sent = [figure(answer, g, "prequential code of the labels", 0) for g in groups[2:]]
+    assert f"| prequential code of the labels | | | {' | '.join(sent)} |" in GUIDE
 
 
 def test_figures_in_the_text_are_those_of_the_records() -> None:
