@@ -26,7 +26,7 @@ def figure(answer: Answer, group: str, name: str, digits: int) -> str:
     return f"{found.value:,.{digits}f} ± {found.stderr:,.{digits}f}"
 
 
-@pytest.mark.parametrize(("question", "sizes"), [(1, ""), (2, "-full"), (3, "-full"), (4, ""), (4, "-full")])
+@pytest.mark.parametrize(("question", "sizes"), [(1, "-full"), (2, "-full"), (3, "-full"), (4, ""), (4, "-full")])
 def test_each_question_has_its_record(question: int, sizes: str) -> None:
     study = kept(question, sizes)
     assert study.full is bool(sizes)
@@ -40,20 +40,24 @@ def test_each_question_has_its_record(question: int, sizes: str) -> None:
 def test_distances_of_the_first_question_are_those_of_the_record() -> None:
     rows = [line for line in GUIDE.splitlines() if line.startswith("|")]
     found = 0
-    for c in kept(1)[1].comparisons:
+    for c in kept(1, "-full")[1].comparisons:
         stop = c.name.rpartition("; ")[2]
         if c.among.startswith("all, ") or stop == "64 epochs later":
             continue
         e = c.comparison.held_out_total_variation
         said = f"{e.value:.2f} ± {e.stderr:.2f}"
-        assert any(said in row and stop in row for row in rows), f"{c.name}, {c.among}: {said}"
+        if c.task.endswith("training set 1"):
+            assert any(said in row and stop in row for row in rows), f"{c.name}, {c.among}: {said}"
+        elif stop == "first fit":
+            assert any(said in row and row.count("±") >= 5 for row in rows), f"{c.name}, {c.task}, {c.among}: {said}"
+        else:
+            continue
         found += 1
-    assert found >= 24
+    assert found >= 90
 
 
 def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
-    asked = ((1, ""), (2, "-full"), (3, "-full"), (4, "-full"))
-    outcomes = {v.claim: v.outcome for q, sizes in asked for v in kept(q, sizes)[q].verdicts}
+    outcomes = {v.claim: v.outcome for q in (1, 2, 3, 4) for v in kept(q, "-full")[q].verdicts}
 
     def outcome(part: str) -> str:
         (found,) = {o for claim, o in outcomes.items() if part in claim}
@@ -61,7 +65,7 @@ def test_the_verdicts_that_the_guide_names_are_those_of_the_records() -> None:
 
     assert outcome("At the first fit, optimisers draw") == "refuted"
     assert outcome("margins at least as large") == "refuted"
-    assert outcome("own margins are drawn") == "undecided"
+    assert outcome("own margins are drawn") == "refuted"
     assert outcome("own margins, each over") == "refuted"
     assert outcome("width helps SGD") == "supported"
     assert outcome("leaves 70 dimensions free") == "refuted"
@@ -98,11 +102,13 @@ def test_bits_in_the_weights_are_those_of_the_record() -> None:
 
 
 def test_figures_in_the_text_are_those_of_the_records() -> None:
-    first, second = kept(1)[1], kept(2, "-full")[2]
-    task = "random solutions, 0011… of seven bits, 64 to train on"
-    assert f"({figure(first, task, '−log2 P(S)', 2)} bits)" in GUIDE
-    assert figure(first, task, "share with every label of the task", 3) in GUIDE
-    assert figure(first, task, "mean error on the other inputs", 4) in GUIDE
+    first, second = kept(1, "-full")[1], kept(2, "-full")[2]
+    for k in (1, 2):
+        task = f"random solutions, 0011… of seven bits, 64 to train on, training set {k}"
+        assert figure(first, task, "share with every label of the task", 3) in GUIDE
+        assert figure(first, task, "mean error on the other inputs", 4) in GUIDE
+    for name, digits in (("16 coins in their place", 2), ("16 labels of the task", 2)):
+        assert figure(first, "control", f"bits a label, {name}", digits) in GUIDE
     for width in (3, 10, 30, 100, 300):
         for law in ("normal", "uniform"):
             assert figure(second, f"{law} weights, width {width}", "−log2 P(S)", 2) in GUIDE

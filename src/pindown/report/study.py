@@ -115,21 +115,19 @@ def comparison_blocks(compared: Sequence[Named]) -> list[Block]:
     """Charts and table of optimisers against random solutions; nothing where none was compared."""
     if not compared:
         return []
-    return [_distances(compared), _scatter(compared), _table(compared)]
+    tasks = list(dict.fromkeys(c.task for c in compared))
+    charted = [_distances([c for c in compared if c.task == t], t if len(tasks) > 1 else "") for t in tasks]
+    return [*charted, _scatter(compared), _table(compared)]
 
 
-def _distances(compared: Sequence[Named]) -> Figure:
+def _distances(compared: Sequence[Named], task: str) -> Figure:
     """Total variation on held-out draws of each optimiser, by which random solutions it is compared with."""
-    names = list(dict.fromkeys(f"{c.name} ({c.task})" if _tasks(compared) > 1 else c.name for c in compared))
+    names = list(dict.fromkeys(c.name for c in compared))
     traces: list[charts.Trace] = []
     rows: list[Row] = []
     present = [w for w in _AMONG if any(c.among == w for c in compared)]
     for i, among in enumerate(present):
-        own = {
-            (f"{c.name} ({c.task})" if _tasks(compared) > 1 else c.name): c.comparison
-            for c in compared
-            if c.among == among
-        }
+        own = {c.name: c.comparison for c in compared if c.among == among}
         values = [own[n].held_out_total_variation if n in own else None for n in names]
         offset = 0.6 / max(len(present), 3) * (i - (len(present) - 1) / 2)
         traces += charts.estimates(
@@ -138,7 +136,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
             sideways=True, stem=0.02,
         )  # fmt: skip
         rows += [[n, among, v] for n, v in zip(names, values, strict=True) if v is not None]
-    title = "How far optimisers are from random solutions"
+    title = "How far optimisers are from random solutions" + (f": {task}" if task else "")
     return Figure(
         title=title,
         spec={
@@ -148,7 +146,7 @@ def _distances(compared: Sequence[Named]) -> Figure:
                 "xaxis": charts.axis("total variation on held-out draws"),
                 "yaxis": {
                     "tickvals": list(range(len(names))), "ticktext": [_broken(n) for n in names],
-                    "autorange": "reversed", "automargin": True,
+                    "range": [len(names) - 0.5, -0.5], "automargin": True,
                 },
             },
         },

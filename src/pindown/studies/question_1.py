@@ -220,24 +220,26 @@ def _compared(
     group = f"random solutions, {named}"
     figures = [Figure(group, "−log2 P(S)", bits), *_quality(group, random)]
     comparisons: list[NamedComparison] = []
+    several = sum(sets for _, sets in sizes.train) > 1
     for k, how in enumerate(sizes.optimisers):
         for stop in STOPS:
             record = first[f"q1-{i}-train-{k}"][str(stop)]
             runs = Found(record, task)
             name = f"{how}; {_stop_words(stop)}"
+            own_group = _in_task(name, named, several)
             if len(runs) < 2 or random.distinct_groups(np.ones(len(random), dtype=bool)) < 4:
                 continue
             figures += [
-                Figure(name, "share of runs that fit", _share(len(runs), runs.attempted)),
-                *_quality(name, runs),
-                Figure(name, "median margin", Estimate(float(np.median(runs.margins)), 0.0, "1", "exact")),
+                Figure(own_group, "share of runs that fit", _share(len(runs), runs.attempted)),
+                *_quality(own_group, runs),
+                Figure(own_group, "median margin", Estimate(float(np.median(runs.margins)), 0.0, "1", "exact")),
             ]
             threshold = float(np.median(runs.margins))
             pairs = {"all": (runs.sample(), random.sample())}
             near = _large(i, k, stop, spec, threshold, first, deep)
             if _enough(*near):
                 pairs["margins as large"] = runs.sample(), near[0].sample(near[1])
-                figures.append(_target_share(name, "margins as large", near[0].sample(near[1]), task))
+                figures.append(_target_share(own_group, "margins as large", near[0].sample(near[1]), task))
             rare = [Drawn(near[0], threshold)] if near[0] is not random else []
             cases: list[tuple[str, Literal["margins", "scaled"], list[Drawn]]] = [
                 ("the same margins", "margins", [Drawn(random), *rare]),
@@ -248,7 +250,7 @@ def _compared(
                 if both is None:
                     continue
                 pairs[words] = both.runs, both.random
-                figures.append(_target_share(name, words, both.random, task))
+                figures.append(_target_share(own_group, words, both.random, task))
                 if not both.whole:
                     pairs[f"all, the runs of {words}"] = both.runs, random.sample()
             for words, (mine, theirs) in pairs.items():
@@ -308,8 +310,8 @@ def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
          "output size, are drawn as the optimiser’s are."),
     ):  # fmt: skip
         out.append(gap_closed(claim, [
-            (c.name, of.get((c.name, c.task, f"all, the runs of {among}"), of[c.name, c.task, "all"]), c.comparison)
-            for c in comparisons if c.among == among
+            (name, of.get((c.name, c.task, f"all, the runs of {among}"), of[c.name, c.task, "all"]), found)
+            for c, (name, found) in zip(comparisons, _named(comparisons), strict=True) if c.among == among
         ]))  # fmt: skip
     return out
 
@@ -317,7 +319,11 @@ def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
 def _named(compared: Sequence[NamedComparison]) -> list[tuple[str, SamplerComparison]]:
     """Comparisons with their names, and the task where there are several."""
     several = len({c.task for c in compared}) > 1
-    return [(f"{c.name} ({c.task})" if several else c.name, c.comparison) for c in compared]
+    return [(_in_task(c.name, c.task, several), c.comparison) for c in compared]
+
+
+def _in_task(name: str, task: str, several: bool) -> str:
+    return f"{name} ({task})" if several else name
 
 
 def _coins(first: Mapping[str, Any]) -> list[Figure]:
