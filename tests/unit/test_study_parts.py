@@ -17,10 +17,13 @@ from typer.testing import CliRunner
 from pindown.cli.app import app
 from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate
+from pindown.network.ensemble_training import EnsembleOptimiser
 from pindown.network.perceptrons import PerceptronPrior
 from pindown.network.random_solutions import random_solutions
 from pindown.network.sampler_results import BothSamplers, FunctionCount, SamplerComparison
+from pindown.report.blocks import Figure as ReportFigure
 from pindown.report.study import study_sections, write_study_report
+from pindown.studies import question_1
 from pindown.studies.bayes_code import bits_back_length
 from pindown.studies.compression import QUESTIONS, compression
 from pindown.studies.counting import embedded_ranks
@@ -322,3 +325,20 @@ def test_a_question_that_there_is_not_is_refused() -> None:
         compression(max(QUESTIONS) + 1)
     with pytest.raises(InputError, match="one or more of"):
         compression([])
+
+
+def test_several_training_sets_are_told_apart_in_figures_verdicts_and_charts() -> None:
+    sizes = question_1.Sizes(
+        count=80, draws=2**24, margin_draws=2**20, split=(), runs=40, splits=5, train=((16, 2),),
+        optimisers=(EnsembleOptimiser(rate=0.1),), pair_runs=30, pairs=((0, 1), (2, 3)), pair_widths=(2, 8),
+    )  # fmt: skip
+    found = compression(1, seed=3, jobs=1, sizes={1: sizes})
+    names = [(f.group, f.name) for f in found[1].figures]
+    assert len(set(names)) == len(names)
+    assert all("training set" in group for group, name in names if name == "median margin")
+    assert "training set" in found[1].verdicts[0].because
+    (section,) = study_sections(found.to_dict())
+    charts = [b.title for b in section.blocks if isinstance(b, ReportFigure) and b.title.startswith("How far")]
+    assert [title.partition(": ")[2] for title in charts] == [
+        f"0011… of seven bits, 16 to train on, training set {k}" for k in (1, 2)
+    ]
