@@ -56,7 +56,7 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 def kept_study() -> dict[str, Any]:
     """The compression study as its kept records have it, all questions on one page."""
-    files = [RESULTS / f"compression-question-{q}.json" for q in (1, 2, 3, 4)]
+    files = [RESULTS / f"compression-question-{q}-full.json" for q in (1, 2, 3, 4)]
     records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     return records[0] | {"answers": [a for r in records for a in r["answers"]]}
 
@@ -174,7 +174,7 @@ def drawn(page: Page) -> list[dict[str, Any]]:
         ("fermi", 9),
         ("landscape", 3),
         ("resources", 2),
-        ("study", 14),
+        ("study", 16),
         ("joined", 60),
     ],
 )
