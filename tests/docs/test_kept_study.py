@@ -104,6 +104,8 @@ def test_bits_in_the_weights_are_those_of_the_record() -> None:
 
 def test_figures_in_the_text_are_those_of_the_records() -> None:
     first, second = kept(1, "-full")[1], kept(2, "-full")[2]
+    task = "random solutions, 0011… of seven bits, 64 to train on, training set 1"
+    assert f"({figure(first, task, '−log2 P(S)', 2)} bits)" in GUIDE
     for k in (1, 2):
         task = f"random solutions, 0011… of seven bits, 64 to train on, training set {k}"
         assert figure(first, task, "share with every label of the task", 3) in GUIDE

@@ -23,7 +23,7 @@ from pindown.network.progress import Progress
 from pindown.rng import torch_generator
 from pindown.stats import r_hat
 
-__all__ = ["Plan", "Reading", "localise", "measure_points", "plan_run"]
+__all__ = ["GAMMAS", "Plan", "Reading", "localise", "measure_points", "plan_run"]
 
 _FLOPS = 3e12  # of one measurement at a fiftieth of λ, some minutes of a core
 _PRECISION = 0.02
@@ -36,7 +36,7 @@ _SEARCH = 0.25  # of the budget, for the localisation
 _LONG = 128  # trajectories of which there may be more
 _ROUNDS, _ROUNDS_STEPS = 4, 2
 _BATCH = 64
-_GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
+GAMMAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)  # localisations that are tried, the widest first
 _FALL = 0.75
 _TRIED = 3  # pilots that the search's share of the budget has room for
 _RECORDED = 0.5  # of a budget, after burn-in and what the burn-in adds
@@ -211,14 +211,14 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
     if plan.batch_size is None:
         short = replace(short, method="hamiltonian")  # it forgets where it began the soonest
     if plan.method == "engine" or len(plan.nbeta) < 2:
-        return _GAMMAS[0], "γ = 1, a standard normal around the weights", 0
+        return GAMMAS[0], "γ = 1, a standard normal around the weights", 0
     if short.method == "hamiltonian":
         sweeps = 3.5 * _PILOT * short.chains * len(plan.nbeta)
         short = replace(short, most_leaps=max(2, min(short.most_leaps, int(most_spent / (_TRIED * sweeps)))))
     else:
         sweeps = 3.0 * (SUBSTEPS + 2) * short.chains * len(plan.nbeta)
         short = replace(short, warm=max(_LEAST_PILOT, min(short.warm, int(most_spent / sweeps))))
-    for gamma in _GAMMAS:
+    for gamma in GAMMAS:
         if gamma < least:
             continue
         if tried and spent * (1.0 + 1.0 / tried) > most_spent:
@@ -233,7 +233,7 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
         lam = (excess * run.sampler.beta.cpu()).view(-1, 2).mean(1)
         most = float(lam.max())
         if bool(torch.isfinite(lam).all()) and float(lam[-1]) >= _FALL * most:
-            if gamma < _GAMMAS[-1]:
+            if gamma < GAMMAS[-1]:
                 times = _over_budget(run, plan, gamma)
                 if times > 1.0:
                     least = gamma * times
@@ -243,7 +243,7 @@ def localise(local: LocalLoss, plan: Plan, seed: int) -> tuple[float, str, int]:
             if dear:
                 why += f" and chains of this budget can agree{dear}"
             return gamma, why, spent
-    return _GAMMAS[-1], f"γ = {_GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one{dear}", spent
+    return GAMMAS[-1], f"γ = {GAMMAS[-1]:g}, the largest: λ̂ falls with nβ under every one{dear}", spent
 
 
 def _over_budget(pilot: ChainRun, plan: Plan, gamma: float) -> float:

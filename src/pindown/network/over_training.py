@@ -15,6 +15,7 @@ from pindown.errors import CheckpointError, InputError
 from pindown.estimate import Estimate, Status
 from pindown.network.learning_coefficient import learning_coefficient
 from pindown.network.learning_coefficient_result import LearningCoefficient
+from pindown.network.localised_runs import GAMMAS
 from pindown.network.progress import Progress, part, rising
 from pindown.network.record import Record
 from pindown.network.subject import Subject
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LearningCurve", "checkpoint_files", "checkpoint_points", "learning_coefficient_over_training"]
-
-_TIGHTEST = 10_000.0  # localisation that is still tried
 
 State = Mapping[str, Tensor]
 
@@ -98,7 +97,7 @@ def learning_coefficient_over_training(
 
     All checkpoints are measured at the same inverse temperatures and under the localisation that the last one is given
     by the tool, so that the curve does not show changes of the question. Where chains at the last one do not converge
-    within the budget, the next tighter localisation is tried, up to γ = 10,000.
+    within the budget, the next tighter localisation is tried, up to the tightest, γ = 10,000.
 
     Args:
         subject: the model with its loss and data; its own weights are not used.
@@ -146,10 +145,11 @@ def learning_coefficient_over_training(
 
     last = len(names) - 1
     found[names[last]] = first = at(last, gamma)
-    while gamma is None and first.status is Status.NOT_CONVERGED and first.localisation < _TIGHTEST:
-        wider = first.localisation
-        first = at(last, 10.0 * wider, f"-{10.0 * wider:g}")
-        why = f"γ = {first.localisation:g}, since chains under γ = {wider:g} did not converge within the budget"
+    for tighter in [g for g in GAMMAS if gamma is None and g > first.localisation]:
+        if first.status is not Status.NOT_CONVERGED:
+            break
+        wider, first = first.localisation, at(last, tighter, f"-{tighter:g}")
+        why = f"γ = {tighter:g}, since chains under γ = {wider:g} did not converge within the budget"
         first = replace(first, choices={**first.choices, "localisation": why})
         if first.status.ok:
             found[names[last]] = first

@@ -115,7 +115,7 @@ def comparison_blocks(compared: Sequence[Named]) -> list[Block]:
     """Charts and table of optimisers against random solutions; nothing where none was compared."""
     if not compared:
         return []
-    tasks = list(dict.fromkeys(c.task for c in compared))
+    tasks = _tasks(compared)
     charted = [_distances([c for c in compared if c.task == t], t if len(tasks) > 1 else "") for t in tasks]
     return [*charted, _scatter(compared), _table(compared)]
 
@@ -206,8 +206,8 @@ def _lanes(title: str, lanes: Sequence[Lane]) -> Figure:
     )  # fmt: skip
 
 
-def _tasks(compared: Sequence[Named]) -> int:
-    return len({c.task for c in compared})
+def _tasks(compared: Sequence[Named]) -> list[str]:
+    return list(dict.fromkeys(c.task for c in compared))
 
 
 def _scatter(compared: Sequence[Named]) -> Figure:
@@ -256,7 +256,7 @@ def _scatter(compared: Sequence[Named]) -> Figure:
 
 
 def _table(compared: Sequence[Named]) -> Table:
-    several = _tasks(compared) > 1
+    several = len(_tasks(compared)) > 1
     columns = [
         *([Column("task")] if several else []), Column("optimiser"), Column("random solutions"),
         Column("runs that fit", estimate=True, percent=True), Column("runs compared", digits=0),

@@ -301,6 +301,7 @@ def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
         alike("At the first fit, optimisers draw functions as random solutions do.", _named(at[0])),
         alike("64 epochs after the first fit, optimisers draw functions as random solutions do.", _named(at[64])),
     ]
+    several = len({c.task for c in comparisons}) > 1
     of = {(c.name, c.task, c.among): c.comparison for c in comparisons}
     for among, claim in (
         ("margins as large", "Random solutions of margins at least as large as the optimiser’s median are drawn as the "
@@ -310,8 +311,11 @@ def _verdicts(comparisons: Sequence[NamedComparison]) -> list[Verdict]:
          "output size, are drawn as the optimiser’s are."),
     ):  # fmt: skip
         out.append(gap_closed(claim, [
-            (name, of.get((c.name, c.task, f"all, the runs of {among}"), of[c.name, c.task, "all"]), found)
-            for c, (name, found) in zip(comparisons, _named(comparisons), strict=True) if c.among == among
+            (
+                _in_task(c.name, c.task, several),
+                of.get((c.name, c.task, f"all, the runs of {among}"), of[c.name, c.task, "all"]), c.comparison,
+            )
+            for c in comparisons if c.among == among
         ]))  # fmt: skip
     return out
 
